@@ -1,0 +1,101 @@
+# Every verb sets up what it needs: a virtual environment in .venv, filled from the hash-pinned locks in requirements/.
+# Stamp files in it remember which lock it was filled from; nothing is fetched again until a lock changes.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+ARGS   ?=
+
+# Where the wheel is put to the test: what a user meets first, and what could differ once it is installed.
+INSTALLED_TESTS := $(wildcard tests/house/test_installed.py tests/config tests/store tests/cli tests/journeys)
+NPM_TESTS       := tests/sdk/typescript
+NPM_PACKAGES    := $(if $(wildcard $(NPM_TESTS)/package-lock.json),$(NPM_TESTS)/node_modules/.package-lock.json)
+
+SHELL         := /bin/bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS     += --no-print-directory
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help serve test check test-python test-wheel test-npm bench build lock clean
+
+help: ## List these verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.package ## Run the gateway on port 7410; ARGS="--port 8000" is passed on
+	@exec $(BIN)/joytoken serve $(ARGS)
+
+test: check test-wheel $(NPM_PACKAGES) ## Everything that CI checks: check, the wheel, the npm clients, all tests
+	@echo "test: all tests, two at a time"
+	@$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
+
+test-python: $(VENV)/.dev ## The Python tests alone; ARGS="-k wallet" picks some
+	@$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
+
+test-wheel: build ## Install the wheel beside nothing but the locks and run tests against it
+	@tools/test-wheel dist/joytoken-*.whl $(INSTALLED_TESTS)
+
+test-npm: $(VENV)/.dev $(NPM_PACKAGES) ## The tests with the official npm packages
+	@if [ -d $(NPM_TESTS) ]; then $(BIN)/pytest -q $(NPM_TESTS) $(ARGS); else echo "test-npm: none yet"; fi
+
+check: $(VENV)/.dev ## Format, lint, types, the floors of the house, and the house tests
+	@echo "check: format"; $(BIN)/ruff format --check --quiet .
+	@echo "check: lint"; $(BIN)/ruff check --quiet .
+	@echo "check: types"; $(BIN)/mypy --no-error-summary
+	@echo "check: floors"; $(BIN)/lint-imports --no-logo > $(VENV)/floors.log || { cat $(VENV)/floors.log; exit 1; }
+	@echo "check: house"; $(BIN)/pytest -q tests/house
+
+bench: $(VENV)/.dev ## Measure CPU per request beside nginx and write docs/benchmarks.md
+	@$(BIN)/python -m bench $(ARGS)
+
+build: $(VENV)/.dev ## Build the wheel into dist/
+	@echo "build: the wheel"; rm -rf dist; $(BIN)/hatchling build -t wheel -d dist
+
+# Without --upgrade every pin that still fits is kept.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --custom-compile-command "make lock"
+lock: $(VENV)/.dev ## Resolve requirements/*.txt anew; ARGS=--upgrade takes newer versions
+	@echo "lock: requirements/runtime.txt and dev.txt"
+	@$(LOCK) $(ARGS) -o requirements/runtime.txt pyproject.toml requirements/build.in
+	@$(LOCK) $(ARGS) -o requirements/dev.txt pyproject.toml requirements/build.in requirements/dev.in
+
+clean: ## Remove the environment, caches and builds (never a data folder)
+	@rm -rf $(VENV) $(NPM_TESTS)/node_modules dist build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+
+# ── What the verbs stand on ───────────────────────────────────────────────────────────────────────────────────────────
+
+# The first of these that is new enough; PYTHON=/path/to/python chooses.
+$(VENV)/.made:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11; do \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
+	        echo "setup: $(VENV) with $$("$$python" --version)"; \
+	        "$$python" -m venv $(VENV) || { echo "error: $$python cannot make a virtual environment" \
+	            "(on Debian: apt install python3-venv)" >&2; exit 1; }; \
+	        touch $@; exit 0; \
+	    fi; \
+	done; \
+	version=$$("$(PYTHON)" --version 2>&1) || version="not there"; \
+	echo "error: JoyToken needs Python 3.11 or newer, and $(PYTHON) is $$version;" \
+	    "name one with: make PYTHON=/path/to/python3.12 …" >&2; exit 1
+
+$(VENV)/.runtime: requirements/runtime.txt | $(VENV)/.made
+	@echo "setup: packages of requirements/runtime.txt"
+	@$(PIP) -r requirements/runtime.txt && touch $@
+
+# Editable, by the pinned hatchling of the lock: the command, its metadata and src itself, and nothing fetched.
+$(VENV)/.package: pyproject.toml $(VENV)/.runtime
+	@echo "setup: joytoken itself"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.package
+	@echo "setup: packages of requirements/dev.txt"
+	@$(PIP) -r requirements/dev.txt && touch $@
+
+# Named by npm itself. No index is named in the lock: `npm ci` asks the one that the machine is set up with.
+$(NPM_TESTS)/node_modules/.package-lock.json: $(NPM_TESTS)/package-lock.json
+	@echo "setup: packages of $(NPM_TESTS)"
+	@npm ci --prefix $(NPM_TESTS) --silent --no-audit --no-fund && touch $@
