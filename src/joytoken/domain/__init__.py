@@ -1,0 +1,1 @@
+"""Nouns and arithmetic of the house: no I/O, no clock, no randomness, no environment."""

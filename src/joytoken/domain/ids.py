@@ -1,0 +1,74 @@
+"""Identifiers. Time and randomness are handed in, so that the same inputs give the same id."""
+
+import hashlib
+import zlib
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+KEY_PREFIX = "jt_live_"
+ADMIN_PREFIX = "jt_admin_"
+SECRET_BYTES = 32
+_BODY_DIGITS = 43  # 62**43 > 2**256
+_CHECK_DIGITS = 6  # 62**6 > 2**32
+
+
+def uuid7_hex(time_ms: int, entropy: bytes) -> str:
+    """A UUID version 7 (RFC 9562) in 32 hex digits from a unix time in milliseconds and 10 random bytes."""
+    tail = int.from_bytes(entropy[:10], "big")
+    value = (time_ms & 0xFFFF_FFFF_FFFF) << 80
+    value |= 0x7000 << 64 | ((tail >> 62) & 0xFFF) << 64
+    value |= 0b10 << 62 | (tail & 0x3FFF_FFFF_FFFF_FFFF)
+    return f"{value:032x}"
+
+
+def request_id(time_ms: int, entropy: bytes) -> str:
+    """The gateway's own id of one request, for example ``req-0197…``; also the key of its usage record."""
+    return "req-" + uuid7_hex(time_ms, entropy)
+
+
+def billing_id(request: str) -> str:
+    """The billing id that belongs to a request id: ``bill-`` and 32 hex digits, derived so that neither can drift."""
+    return "bill-" + hashlib.blake2b(request.encode(), digest_size=16).hexdigest()
+
+
+def _base62(value: int, digits: int) -> str:
+    out = []
+    for _ in range(digits):
+        value, rest = divmod(value, 62)
+        out.append(_BASE62[rest])
+    return "".join(reversed(out))
+
+
+def make_secret(prefix: str, entropy: bytes) -> str:
+    """A credential from 32 random bytes: prefix, 43 base-62 digits, and 6 digits of checksum.
+
+    The checksum lets a typing error or a truncated paste be told apart from a revoked key, without a look-up.
+    """
+    if len(entropy) != SECRET_BYTES:
+        raise ValueError(f"a secret is made of {SECRET_BYTES} random bytes")
+    body = _base62(int.from_bytes(entropy, "big"), _BODY_DIGITS)
+    return f"{prefix}{body}{_check(prefix + body)}"
+
+
+def _check(text: str) -> str:
+    return _base62(zlib.crc32(text.encode()), _CHECK_DIGITS)
+
+
+def well_formed(secret: str, prefix: str) -> bool:
+    """Whether the text has the shape and the checksum of a credential with this prefix."""
+    if len(secret) != len(prefix) + _BODY_DIGITS + _CHECK_DIGITS or not secret.startswith(prefix):
+        return False
+    return secret.isascii() and _check(secret[:-_CHECK_DIGITS]) == secret[-_CHECK_DIGITS:]
+
+
+def secret_digest(secret: bytes, pepper: bytes) -> bytes:
+    """The keyed digest (BLAKE2b, RFC 7693) under which a credential is stored and found; the secret is not kept.
+
+    Not HMAC by OpenSSL: that gives up the interpreter's lock for each call, and waits to get it back.
+    """
+    return hashlib.blake2b(secret, key=pepper, digest_size=32).digest()
+
+
+def secret_hint(secret: str) -> str:
+    """What may be shown of a credential after its creation: the prefix, three digits and the last four."""
+    prefix = next((p for p in (KEY_PREFIX, ADMIN_PREFIX) if secret.startswith(p)), "")
+    return f"{secret[: len(prefix) + 3]}…{secret[-4:]}"

@@ -1,0 +1,67 @@
+"""Accounts, and what moves between them.
+
+An account is named by a string, so that it reads the same in a table, in a log and in a receipt:
+
+    wallet:{owner}:{tier}            a wallet
+    quota:{key}:D:2026-11-22         a key's daily quota; it starts at the limit and drains like a wallet
+    quota:{key}:W:2026-W47           a key's weekly quota
+    platform:{name}                  the operator's side of each movement
+"""
+
+from typing import Literal
+
+import msgspec
+
+from joytoken.domain.tier import Tier
+
+AccountKind = Literal["wallet", "quota", "platform"]
+TxKind = Literal["usage", "topup", "refund", "adjust", "expire", "transfer", "shortfall", "open"]
+
+REVENUE = "platform:revenue"  # the other side of usage on wallets
+FUNDING = "platform:funding"  # the other side of top-ups
+ADJUSTMENTS = "platform:adjustments"  # the other side of adjustments
+QUOTA_ISSUED = "platform:quota"  # the other side of everything on quota accounts
+SHORTFALL = "platform:shortfall"  # what a call cost beyond what could be charged
+PLATFORM_ACCOUNTS = (REVENUE, FUNDING, ADJUSTMENTS, QUOTA_ISSUED, SHORTFALL)
+
+
+def wallet_account(owner_id: str, tier: Tier) -> str:
+    """The account of an owner's wallet for a tier."""
+    return f"wallet:{owner_id}:{tier}"
+
+
+def quota_account(key_id: str, window: str) -> str:
+    """The account of a key's quota in one window, such as ``D:2026-11-22`` or ``W:2026-W47``."""
+    return f"quota:{key_id}:{window}"
+
+
+def account_kind(account: str) -> AccountKind:
+    """The kind that an account's name tells."""
+    kind = account.partition(":")[0]
+    if kind == "wallet":
+        return "wallet"
+    return "quota" if kind == "quota" else "platform"
+
+
+class Want(msgspec.Struct, frozen=True, gc=False):
+    """One account's part of a hold. `limit` (nanocredits) opens a quota account on first use; None for wallets."""
+
+    account: str
+    limit: int | None = None
+
+
+class Granted(msgspec.Struct, frozen=True, gc=False):
+    """The store's answer for one account: how much was leased, and how much more there would be (nanocredits)."""
+
+    account: str
+    amount: int
+    available: int  # free at the centre after this grant
+    elsewhere: int = 0  # leased by other workers, who may give some of it back
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """What a settle came to, in nanocredits: ``cost = charged + shortfall``, ``released = hold - charged`` or 0."""
+
+    charged: int
+    shortfall: int
+    released: int
