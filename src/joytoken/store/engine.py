@@ -1,0 +1,192 @@
+"""The engine: connections, transactions, and failures by a name that callers can act on.
+
+StoreError
+ ├─ StoreUnavailable   locked past the patience, away, full: the same call may succeed later
+ └─ SchemaMismatch     the database's schema is not the one that this code was written for
+"""
+
+import functools
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from joytoken.store.postgres import Turn, passing, postgres_engine, take_turn, to_be_retried
+
+P = ParamSpec("P")
+T = TypeVar("T")
+BUSY_MS = 5_000  # how long a writer waits for another one
+CONNECTIONS_MAX = 16
+ATTEMPTS_MAX = 5  # of a transaction that met another one
+_PAUSE_S = 0.01
+_WRITE = "joytoken_write"
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+
+class StoreError(RuntimeError):
+    """The store did not do what was asked of it."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is locked, away or full. Nothing was changed; the call may be made again."""
+
+
+class SchemaMismatch(StoreError):
+    """The database's schema is not the one that this code was written for."""
+
+
+class Database:
+    """Transactions on one database, usable from any thread.
+
+    On SQLite, writers of this process queue up on a lock before they ask the file's: the file's own waiting is by
+    sleeping and polling, and unfair.
+    """
+
+    def __init__(self, url: str, *, busy_ms: int = BUSY_MS) -> None:
+        self.engine = _engine(url, busy_ms)
+        self.sqlite = self.engine.dialect.name == "sqlite"
+        self._readers = (
+            self.engine
+            if self.sqlite
+            else self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        )
+        self._busy_s = busy_ms / 1000
+        self._writer = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One consistent view of the database. Raises StoreUnavailable."""
+        with _named_failures(), self._readers.connect() as conn, conn.begin():
+            yield conn
+
+    @contextmanager
+    def write(self, *, durable: bool, turn: Turn | None = None) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end of the block and undone by any exception. Raises StoreUnavailable.
+
+        `durable`: a commit survives a power cut. Otherwise it survives the process; SQLite then syncs at its
+        checkpoints alone. On PostgreSQL every commit is synchronous. `turn`: wait until no other transaction has it.
+        """
+        with _named_failures(), self._turn(), self.engine.connect() as conn:
+            if self.sqlite:
+                _set_synchronous(conn, "FULL" if durable else "NORMAL")
+            with begin_write(conn):
+                if turn is not None:
+                    take_turn(conn, turn)
+                yield conn
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self.sqlite:
+            yield
+            return
+        if not self._writer.acquire(timeout=self._busy_s):
+            raise StoreUnavailable(f"the database stayed locked for {self._busy_s:g} s by another writer here")
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+
+def retried(method: Callable[P, T]) -> Callable[P, T]:
+    """Run a method that is one transaction again where it met another transaction: a deadlock, a row both inserted.
+
+    Nothing of the failed run is left, and the next one sees what the other did. SQLite's writers never meet.
+    """
+
+    @functools.wraps(method)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        for attempt in range(1, ATTEMPTS_MAX):
+            try:
+                return method(*args, **kwargs)
+            except (StoreUnavailable, sa.exc.IntegrityError) as failure:
+                met = failure.__cause__ if isinstance(failure, StoreUnavailable) else failure
+                if not to_be_retried(met):
+                    raise
+            time.sleep(random.uniform(0, _PAUSE_S * attempt))  # noqa: S311 - so that two do not meet again
+        return method(*args, **kwargs)
+
+    return run
+
+
+def begin_write(conn: sa.Connection) -> sa.RootTransaction:
+    """Begin a transaction that writes, as a context manager that commits.
+
+    On SQLite it takes the write lock at once (BEGIN IMMEDIATE): a transaction that reads first and asks for the lock
+    afterwards fails without waiting when another writer came between.
+    """
+    conn.execution_options(**{_WRITE: True})
+    return conn.begin()
+
+
+def _engine(url: str, busy_ms: int) -> sa.Engine:
+    parsed = sa.make_url(url)
+    options: dict[str, Any] = {"pool_size": CONNECTIONS_MAX, "max_overflow": 0, "pool_timeout": max(busy_ms / 1000, 1)}
+    if parsed.get_backend_name() == "postgresql":
+        if find_spec("psycopg") is None:
+            raise StoreError("a PostgreSQL database needs the extra: pip install 'joytoken[postgres]'")
+        return postgres_engine(parsed, busy_ms, options)
+    engine = sa.create_engine(parsed, connect_args={"timeout": busy_ms / 1000}, **options)
+
+    def connected(raw: sqlite3.Connection, _: object) -> None:
+        raw.isolation_level = None  # transactions begin where this module says, not where the driver guesses
+        for pragma in (
+            f"busy_timeout = {busy_ms}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "foreign_keys = ON",
+            "journal_size_limit = 67108864",  # bytes; a WAL file swollen by a long reader shrinks again
+        ):
+            raw.execute(f"PRAGMA {pragma}").close()
+
+    def begin(conn: sa.Connection) -> None:
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(_WRITE) else "BEGIN")
+
+    sa.event.listen(engine, "connect", connected)
+    sa.event.listen(engine, "begin", begin)
+    return engine
+
+
+def _set_synchronous(conn: sa.Connection, level: str) -> None:
+    # Remembered per connection: only the first transaction of its kind pays for the statement.
+    if conn.info.get("synchronous", "NORMAL") != level:
+        raw = conn.connection.dbapi_connection
+        if raw is not None:
+            raw.cursor().execute(f"PRAGMA synchronous = {level}")
+            conn.info["synchronous"] = level
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as failure:
+        raise StoreUnavailable(f"all {CONNECTIONS_MAX} connections to the database are in use") from failure
+    except DBAPIError as failure:
+        if _passing(failure):
+            raise StoreUnavailable(f"the database cannot be used now: {failure.orig}") from failure
+        raise
+
+
+def _passing(failure: DBAPIError) -> bool:
+    code = getattr(failure.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return (code & 0xFF) in _PASSING
+    return passing(failure)

@@ -1,0 +1,156 @@
+"""Double entry: transactions whose entries sum to zero, each chained to the one before by its hash.
+
+One writer at a time appends: SQLite has one anyway, and elsewhere it waits for its turn before it locks any account.
+Accounts are locked in sorted order, and those of the platform only by who appends: so no two wait for each other.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from joytoken.domain.ledger import TxKind, account_kind
+from joytoken.store.postgres import Turn, take_turn
+from joytoken.store.schema import account, ledger_entry, ledger_tx
+
+GENESIS = b"\0" * 32
+_encode = msgspec.json.Encoder().encode
+
+# Sequence, account, amount, balance after, version.
+Entry = tuple[int, str, int, int, int]
+
+_head = sa.select(ledger_tx.c.id, ledger_tx.c.hash).order_by(ledger_tx.c.id.desc()).limit(1)
+_rows = (
+    sa.select(account.c.id, account.c.balance, account.c.leased, account.c.credit_limit, account.c.version)
+    .where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(account.c.id)
+    .with_for_update()
+)
+_add_tx = sa.insert(ledger_tx)
+_add_entries = sa.insert(ledger_entry)
+_save = (
+    sa.update(account)
+    .where(account.c.id == sa.bindparam("of"))
+    .values(balance=sa.bindparam("b"), leased=sa.bindparam("l"), version=sa.bindparam("v"))
+)
+
+
+class Standing:
+    """An account's row, locked, as it changes within one transaction."""
+
+    __slots__ = ("account", "balance", "credit_limit", "leased", "version")
+
+    def __init__(self, name: str, balance: int, leased: int, credit_limit: int, version: int) -> None:
+        self.account = name
+        self.balance = balance
+        self.leased = leased
+        self.credit_limit = credit_limit
+        self.version = version
+
+    @property
+    def available(self) -> int:
+        """What is neither spent nor leased."""
+        return self.balance + self.credit_limit - self.leased
+
+
+def lock_chain(conn: sa.Connection) -> None:
+    """Become the one who appends, for the rest of the transaction."""
+    take_turn(conn, Turn.LEDGER)
+
+
+def lock_accounts(conn: sa.Connection, names: Iterable[str]) -> dict[str, Standing]:
+    """Lock the rows of these accounts that exist, in sorted order. The platform's are made where they are not there."""
+    wanted = sorted(set(names))
+    found = {row[0]: Standing(*row) for row in conn.execute(_rows, {"ids": wanted})}
+    lacking = [name for name in wanted if name not in found and account_kind(name) == "platform"]
+    for name in lacking:
+        open_account(conn, name)
+        found[name] = Standing(name, 0, 0, 0, 0)
+    return found
+
+
+def open_account(conn: sa.Connection, name: str, *, quota_limit: int | None = None) -> None:
+    """Add the row of an account, with nothing in it."""
+    kind = account_kind(name)
+    _, _, rest = name.partition(":")
+    owner, _, detail = rest.partition(":")
+    if kind == "wallet":  # an owner's name may have colons, a tier has none
+        owner, _, detail = rest.rpartition(":")
+    conn.execute(
+        sa.insert(account),
+        {
+            "id": name,
+            "kind": kind,
+            "owner_id": "" if kind == "platform" else owner,
+            "tier": detail if kind == "wallet" else "",
+            "window": detail if kind == "quota" else "",
+            "quota_limit": quota_limit,
+        },
+    )
+
+
+def save(conn: sa.Connection, standings: Iterable[Standing]) -> None:
+    """Write balances, leased parts and versions back, in sorted order."""
+    rows = [
+        {"of": s.account, "b": s.balance, "l": s.leased, "v": s.version}
+        for s in sorted(standings, key=lambda s: s.account)
+    ]
+    if rows:
+        conn.execute(_save, rows)
+
+
+def tx_hash(
+    prev: bytes, tx_id: int, kind: str, batch: str | None, key: str | None, actor: str, reason: str, at_us: int,
+    entries: Sequence[Sequence[int | str]],
+) -> bytes:  # fmt: skip
+    """The hash of a transaction: BLAKE2b-256 over the previous one and a JSON array of all that it says."""
+    said = _encode((tx_id, kind, batch, key, actor, reason, at_us, entries))
+    return hashlib.blake2b(prev + said, digest_size=32).digest()
+
+
+def post(
+    conn: sa.Connection,
+    kind: TxKind,
+    amounts: dict[str, int],
+    standings: dict[str, Standing],
+    *,
+    at_us: int,
+    batch: str | None = None,
+    key: str | None = None,
+    actor: str = "",
+    reason: str = "",
+) -> int:
+    """Append a transaction and move the balances of `standings`; the caller saves those. Returns its id.
+
+    `amounts` sums to zero; accounts whose amount is 0 get no entry.
+    """
+    if sum(amounts.values()):
+        raise ValueError(f"the entries of a transaction sum to zero, not to {sum(amounts.values())}")
+    entries: list[Entry] = []
+    for name in sorted(amounts):
+        amount = amounts[name]
+        if amount:
+            standing = standings[name]
+            standing.balance += amount
+            standing.version += 1
+            entries.append((len(entries), name, amount, standing.balance, standing.version))
+    last = conn.execute(_head).first()
+    tx_id, prev = (last[0] + 1, bytes(last[1])) if last is not None else (1, GENESIS)
+    made = tx_hash(prev, tx_id, kind, batch, key, actor, reason, at_us, entries)
+    conn.execute(
+        _add_tx,
+        {
+            "id": tx_id, "kind": kind, "batch": batch, "idempotency_key": key, "actor": actor, "reason": reason,
+            "at_us": at_us, "prev_hash": prev, "hash": made,
+        },
+    )  # fmt: skip
+    if entries:
+        conn.execute(
+            _add_entries,
+            [
+                {"tx": tx_id, "seq": seq, "account": name, "amount": amount, "balance_after": after, "version": version}
+                for seq, name, amount, after, version in entries
+            ],
+        )
+    return tx_id

@@ -1,0 +1,83 @@
+"""What goes into the ledger and what comes out of it. Amounts in nanocredits, times in unix microseconds."""
+
+from typing import Literal
+
+import msgspec
+
+from joytoken.domain.ledger import AccountKind, TxKind
+from joytoken.domain.record import UsageRecord
+from joytoken.store.engine import StoreError
+
+WorkerState = Literal["live", "recovering", "dead", "abandoned"]
+
+# Journal number, accounts, charged on each of them, the closed record.
+SettleRow = tuple[int, tuple[str, ...], int, UsageRecord]
+
+
+class WorkerFenced(StoreError):
+    """The worker's epoch is not the live one: its leases have ended, and nothing of it was applied."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What a worker brings to the store at once. Frozen until acknowledged: the same again changes nothing."""
+
+    upto: int  # the journal's number that this batch reaches; the store's watermark afterwards
+    settles: list[SettleRow]  # ascending by number
+    returns: dict[str, int]  # free parts of leases
+    at_us: int
+    deadline_us: int = 0  # until when the worker's leases are good without another word from it
+
+
+class Flushed(msgspec.Struct, frozen=True):
+    """The store's answer to a batch."""
+
+    applied_seq: int
+    recalls: tuple[str, ...] = ()  # accounts that others need: free parts are to be given back now
+
+
+class LedgerTx(msgspec.Struct, frozen=True):
+    """A top-up or an adjustment as it was entered."""
+
+    tx_id: int
+    kind: TxKind
+    account: str
+    amount: int
+    balance_after: int
+    actor: str
+    reason: str
+    idempotency_key: str
+    at_us: int
+
+
+class AccountRow(msgspec.Struct, frozen=True):
+    """An account as it stands. `balance` includes what is leased; `available` does not."""
+
+    account: str
+    kind: AccountKind
+    owner_id: str
+    tier: str
+    window: str
+    balance: int
+    leased: int
+    credit_limit: int
+    quota_limit: int | None
+    version: int
+
+    @property
+    def available(self) -> int:
+        """What is neither spent nor leased."""
+        return self.balance + self.credit_limit - self.leased
+
+
+class StatementRow(msgspec.Struct, frozen=True):
+    """One entry of an account, newest first in a statement; `version` is the cursor."""
+
+    tx_id: int
+    kind: TxKind
+    account: str
+    amount: int
+    balance_after: int
+    version: int
+    actor: str
+    reason: str
+    at_us: int

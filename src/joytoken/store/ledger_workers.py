@@ -1,0 +1,319 @@
+"""What workers do to the ledger: epochs, grants of leases, and batches of settles behind a fence."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from joytoken.domain.ledger import QUOTA_ISSUED, REVENUE, SHORTFALL, Granted, Want, account_kind
+from joytoken.domain.record import UsageRecord
+from joytoken.store.engine import Database, StoreError, retried
+from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
+from joytoken.store.ledger_types import Batch, Flushed, SettleRow, WorkerFenced, WorkerState
+from joytoken.store.record import USAGE_INSERT_JSON, record_row, rows_json, usage_insert_sql
+from joytoken.store.schema import account, lease, settle_conflict, usage_record, worker
+
+_INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
+_PLATFORM = (QUOTA_ISSUED, REVENUE, SHORTFALL)
+_RECALL_US = 1_000_000  # how long a grant that fell short asks other workers for their free parts
+
+_worker_seen = sa.select(worker.c.epoch, worker.c.state, worker.c.applied_seq).where(worker.c.id == sa.bindparam("of"))
+_worker_row = _worker_seen.with_for_update()
+_beat = (
+    sa.update(worker)
+    .where(worker.c.id == sa.bindparam("of"))
+    .values(applied_seq=sa.bindparam("seq"), heartbeat_us=sa.bindparam("at"), lease_deadline_us=sa.bindparam("due"))
+)
+# The first condition is the partial index's.
+_recalls = sa.select(account.c.id).where(
+    account.c.recall_until_us > sa.literal_column("0"), account.c.recall_until_us > sa.bindparam("at")
+)
+_recalled = _recalls.where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
+_recall = sa.update(account).where(account.c.id == sa.bindparam("of")).values(recall_until_us=sa.bindparam("until"))
+_there = sa.select(account.c.id).where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
+_mine = sa.and_(lease.c.worker == sa.bindparam("who"), lease.c.epoch == sa.bindparam("in_epoch"))
+_my_leases = sa.select(lease.c.account, lease.c.outstanding).where(_mine)
+_my_leases_of = _my_leases.where(lease.c.account.in_(sa.bindparam("ids", expanding=True)))
+_raise_lease = (
+    sa.update(lease)
+    .where(_mine, lease.c.account == sa.bindparam("of"))
+    .values(outstanding=lease.c.outstanding + sa.bindparam("by"))
+)
+_drop_empty = sa.delete(lease).where(
+    _mine, lease.c.account.in_(sa.bindparam("ids", expanding=True)), lease.c.outstanding == 0
+)
+_known = sa.select(usage_record.c.request_id, usage_record.c.cost, usage_record.c.charged).where(
+    usage_record.c.request_id.in_(sa.bindparam("ids", expanding=True))
+)
+
+
+class _Repeated(Exception):
+    """Some request of a batch is already there."""
+
+
+class WorkerLedger:
+    """The workers' side of the ledger. Each method is one transaction; callable from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        style = database.engine.dialect.paramstyle
+        self._inserts = {rows: usage_insert_sql(style, rows) for rows in _INSERT_ROWS}
+
+    @retried
+    def register(self, worker_id: str, host: str, at_us: int) -> int:
+        """Begin a new epoch of a worker and return its number. Raises StoreError where the last one has not ended."""
+        with self._db.write(durable=False) as conn:
+            row = conn.execute(_worker_row, {"of": worker_id}).first()
+            fresh = {"state": "live", "host": host, "applied_seq": 0, "heartbeat_us": at_us, "lease_deadline_us": 0}
+            if row is None:
+                conn.execute(sa.insert(worker), {"id": worker_id, "epoch": 1, **fresh})
+                return 1
+            if row.state in {"live", "recovering"}:
+                raise StoreError(f"worker {worker_id} still has its epoch {row.epoch} to recover")
+            epoch = int(row.epoch) + 1
+            conn.execute(sa.update(worker).where(worker.c.id == worker_id), {"epoch": epoch, **fresh})
+            return epoch
+
+    def state(self, worker_id: str) -> tuple[int, WorkerState, int] | None:
+        """A worker's epoch, state and watermark; None where it never was."""
+        with self._db.read() as conn:
+            row = conn.execute(_worker_seen, {"of": worker_id}).first()
+            return None if row is None else (row.epoch, row.state, row.applied_seq)
+
+    def leases(self, worker_id: str, epoch: int) -> dict[str, int]:
+        """What the store knows as leased to this worker, per account."""
+        with self._db.read() as conn:
+            return {row[0]: row[1] for row in conn.execute(_my_leases, {"who": worker_id, "in_epoch": epoch})}
+
+    @retried
+    def claim(self, worker_id: str) -> tuple[int, int] | None:
+        """Take a dead worker's epoch over: its number and watermark; None where there is nothing to recover."""
+        with self._db.write(durable=False) as conn:
+            row = conn.execute(_worker_row, {"of": worker_id}).first()
+            if row is None or row.state not in {"live", "recovering"}:
+                return None
+            conn.execute(sa.update(worker).where(worker.c.id == worker_id), {"state": "recovering"})
+            return int(row.epoch), int(row.applied_seq)
+
+    @retried
+    def finish(self, worker_id: str, epoch: int) -> None:
+        """Return all leases of an epoch and end it. Raises WorkerFenced where another epoch has begun."""
+        with self._db.write(durable=False) as conn:
+            row = conn.execute(_worker_row, {"of": worker_id}).first()
+            if row is None or row.epoch != epoch or row.state == "abandoned":
+                raise WorkerFenced(f"epoch {epoch} of {worker_id} is not the one that the store knows")
+            mine = {"who": worker_id, "in_epoch": epoch}
+            left = {row[0]: row[1] for row in conn.execute(_my_leases, mine)}
+            standings = lock_accounts(conn, left)
+            for name, outstanding in left.items():
+                standings[name].leased -= outstanding
+            save(conn, standings.values())
+            conn.execute(sa.delete(lease).where(_mine), mine)
+            conn.execute(sa.update(worker).where(worker.c.id == worker_id), {"state": "dead"})
+
+    @retried
+    def grant(
+        self, worker_id: str, epoch: int, wants: Sequence[tuple[Want, int, int]], at_us: int = 0
+    ) -> list[Granted]:
+        """Lease parts of accounts to a worker, in one transaction; answers in the order of `wants`.
+
+        Each want comes with what is needed now and what would be a good size. Plenty: the good size. Otherwise a
+        quarter of what is available or the need, whichever is more; where not even the need is there, what is. A quota
+        account that is not there yet is opened with the want's limit. Raises WorkerFenced.
+        """
+        with self._db.write(durable=False) as conn:
+            _fence(conn, worker_id, epoch, "live")
+            names = sorted(want.account for want, _, _ in wants)
+            if not self._db.sqlite and _to_be_opened(conn, wants):
+                lock_chain(conn)  # before any account is locked
+            standings = lock_accounts(conn, names)
+            if any(want.limit is not None and want.account not in standings for want, _, _ in wants):
+                lock_chain(conn)
+                for want, _, _ in sorted(wants, key=lambda item: item[0].account):
+                    if want.limit is not None and want.account not in standings:
+                        standings[want.account] = _open_quota(conn, want.account, want.limit, at_us)
+            mine_of = {"who": worker_id, "in_epoch": epoch, "ids": names}
+            mine = {row[0]: row[1] for row in conn.execute(_my_leases_of, mine_of)}
+            recalled = {row[0] for row in conn.execute(_recalled, {"at": at_us, "ids": names})}
+            answers, changed = [], []
+            for want, need, target in wants:
+                standing = standings.get(want.account)
+                if standing is None:  # no such wallet
+                    answers.append(Granted(want.account, 0, 0))
+                    continue
+                amount = _share(standing.available, need, need if want.account in recalled else target)
+                elsewhere = standing.leased - mine.get(want.account, 0)
+                if amount:
+                    standing.leased += amount
+                    changed.append(standing)
+                    _lend(conn, worker_id, epoch, want.account, amount, known=want.account in mine)
+                if amount < need and elsewhere:
+                    conn.execute(_recall, {"of": want.account, "until": at_us + _RECALL_US})
+                answers.append(Granted(want.account, amount, max(standing.available, 0), elsewhere))
+            save(conn, changed)
+            return answers
+
+    @retried
+    def flush(self, worker_id: str, epoch: int, batch: Batch, *, recovering: bool = False) -> Flushed:
+        """Apply a batch, once: records, balances, returns, ledger, watermark, heartbeat, in one transaction.
+
+        A batch at or below the watermark only renews the heartbeat. Raises WorkerFenced where the epoch is not the
+        worker's live one (or, for a recovery, the claimed one): then nothing was applied.
+        """
+        try:
+            return self._flush(worker_id, epoch, batch, recovering=recovering, sift=False)
+        except _Repeated:
+            return self._flush(worker_id, epoch, batch, recovering=recovering, sift=True)
+
+    def _flush(self, worker_id: str, epoch: int, batch: Batch, *, recovering: bool, sift: bool) -> Flushed:
+        with self._db.write(durable=False) as conn:
+            applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")
+            if batch.upto > applied:
+                settles = [row for row in batch.settles if row[0] > applied]
+                returns = dict(batch.returns)
+                if sift:
+                    settles = _sift(conn, settles, returns, batch.at_us)
+                self._apply(conn, worker_id, epoch, settles, returns, batch)
+                applied = batch.upto
+            conn.execute(_beat, {"of": worker_id, "seq": applied, "at": batch.at_us, "due": batch.deadline_us})
+            return Flushed(applied, tuple([row[0] for row in conn.execute(_recalls, {"at": batch.at_us})]))
+
+    def _apply(
+        self,
+        conn: sa.Connection,
+        worker_id: str,
+        epoch: int,
+        settles: list[SettleRow],
+        returns: dict[str, int],
+        batch: Batch,
+    ) -> None:
+        charges: dict[str, int] = {}
+        for _, accounts, charged, _ in settles:
+            if charged:
+                for name in accounts:
+                    charges[name] = charges.get(name, 0) + charged
+        if settles:
+            lock_chain(conn)
+        names = sorted({*charges, *returns})
+        standings = lock_accounts(conn, [*names, *_PLATFORM] if settles else names)
+        if settles:
+            rows = [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
+            if self._insert(conn, rows) != len(rows):
+                raise _Repeated
+            short = sum(record.shortfall for _, _, _, record in settles)
+            post(
+                conn,
+                "usage",
+                usage_amounts(charges, short),
+                standings,
+                at_us=batch.at_us,
+                batch=f"{worker_id}/{epoch}/{batch.upto}",
+                actor=worker_id,
+                reason=batch_reason([record for _, _, _, record in settles]),
+            )
+        for name in names:
+            standings[name].leased -= charges.get(name, 0) + returns.get(name, 0)
+        save(conn, standings.values())
+        mine = {"who": worker_id, "in_epoch": epoch}
+        if names:
+            changes = [{**mine, "of": name, "by": -charges.get(name, 0) - returns.get(name, 0)} for name in names]
+            if conn.execute(_raise_lease, changes).rowcount != len(changes):
+                raise StoreError(f"a batch of {worker_id}/{epoch} speaks of a lease that is not there")
+        if returns:
+            conn.execute(_drop_empty, {**mine, "ids": sorted(returns)})
+
+    def _insert(self, conn: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
+        """Insert usage records, many in one statement; returns how many were new.
+
+        The driver gives up the interpreter's lock for each statement that it runs, and then waits for the event loop to
+        get it back: a statement for each record cost the loop more than the records themselves.
+        """
+        if not self._db.sqlite:
+            return conn.exec_driver_sql(USAGE_INSERT_JSON, (rows_json(rows),)).rowcount
+        new = at = 0
+        for size in _INSERT_ROWS:
+            while len(rows) - at >= size:
+                flat = tuple(chain.from_iterable(rows[at : at + size]))
+                new += conn.exec_driver_sql(self._inserts[size], flat).rowcount
+                at += size
+        return new
+
+
+def usage_amounts(charges: dict[str, int], shortfall: int) -> dict[str, int]:
+    """A batch's entries: wallets against revenue, quotas against what was issued, shortfall on the operator."""
+    amounts = {name: -charged for name, charged in charges.items()}
+    wallets = sum(charged for name, charged in charges.items() if account_kind(name) == "wallet")
+    amounts[QUOTA_ISSUED] = sum(charges.values()) - wallets
+    amounts[REVENUE] = wallets + shortfall
+    amounts[SHORTFALL] = -shortfall
+    return amounts
+
+
+def batch_reason(records: Iterable[UsageRecord]) -> str:
+    """How many records a batch has, and a digest of their money: so the hash chain covers each record too."""
+    lines = [f"{r.request_id} {r.owner_id} {r.tier} {r.key_id} {r.cost} {r.charged} {r.shortfall}" for r in records]
+    digest = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+    return f"{len(lines)} records {digest}"
+
+
+def _fence(conn: sa.Connection, worker_id: str, epoch: int, state: WorkerState) -> int:
+    row = conn.execute(_worker_row, {"of": worker_id}).first()
+    if row is None or row[0] != epoch or row[1] != state:
+        raise WorkerFenced(f"epoch {epoch} of {worker_id} is not {state} any more")
+    return int(row[2])
+
+
+def _share(available: int, need: int, target: int) -> int:
+    if available <= 0:
+        return 0
+    if available >= 4 * target:
+        return max(target, need)
+    return min(available, max(need, available // 4 if target > need else need))
+
+
+def _to_be_opened(conn: sa.Connection, wants: Sequence[tuple[Want, int, int]]) -> bool:
+    """Whether an account is not there that a grant opens. Once there, an account stays."""
+    names = {want.account for want, _, _ in wants if want.limit is not None}
+    return bool(names) and len(conn.execute(_there, {"ids": sorted(names)}).all()) < len(names)
+
+
+def _open_quota(conn: sa.Connection, name: str, limit: int, at_us: int) -> Standing:
+    open_account(conn, name, quota_limit=limit)
+    standings = lock_accounts(conn, [QUOTA_ISSUED, name])
+    post(conn, "open", {name: limit, QUOTA_ISSUED: -limit}, standings, at_us=at_us, reason="window opened")
+    save(conn, standings.values())
+    return standings[name]
+
+
+def _lend(conn: sa.Connection, worker_id: str, epoch: int, name: str, amount: int, *, known: bool) -> None:
+    if known:
+        conn.execute(_raise_lease, {"who": worker_id, "in_epoch": epoch, "of": name, "by": amount})
+    else:
+        row = {"account": name, "worker": worker_id, "epoch": epoch, "outstanding": amount}
+        conn.execute(sa.insert(lease), row)
+
+
+def _sift(conn: sa.Connection, settles: list[SettleRow], returns: dict[str, int], at_us: int) -> list[SettleRow]:
+    """Drop settles of requests that are there already; the first outcome stands, and a different second is an alarm."""
+    ids = [record.request_id for _, _, _, record in settles]
+    known = {row[0]: (row[1], row[2]) for row in conn.execute(_known, {"ids": ids})}
+    fresh: dict[str, SettleRow] = {}
+    for row in settles:
+        _, accounts, charged, record = row
+        first = known.get(record.request_id)
+        if first is None and record.request_id in fresh:
+            earlier = fresh[record.request_id][3]
+            first = (earlier.cost, earlier.charged)
+        if first is None:
+            fresh[record.request_id] = row
+            continue
+        for name in accounts:  # this worker counted it as spent
+            returns[name] = returns.get(name, 0) + charged
+        if first != (record.cost, record.charged):
+            said = [msgspec.json.encode({"cost": c, "charged": n}).decode() for c, n in (first, (record.cost, charged))]
+            row_of = {"request_id": record.request_id, "first": said[0], "second": said[1], "at_us": at_us}
+            conn.execute(sa.insert(settle_conflict), row_of)
+    return list(fresh.values())

@@ -1,0 +1,88 @@
+"""Usage records: found, followed, summed, carried out. Only the ledger writes them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from joytoken.domain.record import UsageRecord
+from joytoken.store.engine import Database
+from joytoken.store.record import record_of
+from joytoken.store.schema import RECORD_FIELDS, usage_record
+from joytoken.store.usage_query import UsageQuery, conditions
+from joytoken.store.usage_summary import UsageRow, summarise
+
+EXPORT_PAGE = 1_000  # records in one transaction of an export
+
+# `UsageTable.list` takes the name of the type within its class.
+RecordList = list[UsageRecord]
+ArrivalList = list[tuple[int, UsageRecord]]
+SummaryList = list[UsageRow]
+
+_columns = [usage_record.c[name] for name in RECORD_FIELDS]
+_started, _id, _arrival = usage_record.c.started_us, usage_record.c.request_id, usage_record.c.ingest_seq
+_EVERYTHING = UsageQuery()
+
+
+class UsageTable:
+    """The table of usage records, for reading."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, request_id: str) -> UsageRecord | None:
+        """The record of a request."""
+        with self._database.read() as conn:
+            row = conn.execute(sa.select(*_columns).where(_id == request_id)).one_or_none()
+            return None if row is None else record_of(row)
+
+    def list(
+        self, query: UsageQuery = _EVERYTHING, *, limit: int = 100, before: tuple[int, str] | None = None
+    ) -> RecordList:
+        """At most `limit` records, newest first.
+
+        `before` is the start and the request id of the last one of the page before: however many records arrive
+        meanwhile, pages neither overlap nor leave out.
+        """
+        chosen = sa.select(*_columns).where(*conditions(query))
+        if before is not None:
+            chosen = chosen.where(_started <= before[0], sa.or_(_started < before[0], _id < before[1]))
+        with self._database.read() as conn:
+            return [record_of(row) for row in conn.execute(chosen.order_by(_started.desc(), _id.desc()).limit(limit))]
+
+    def last_seq(self) -> int:
+        """The number of the record that arrived last, where `since` begins to follow; 0 where there is none."""
+        with self._database.read() as conn:
+            return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(_arrival), 0))).scalar_one())
+
+    def since(self, ingest_seq: int, limit: int = 100, query: UsageQuery = _EVERYTHING) -> ArrivalList:
+        """At most `limit` records that arrived after this number, each with its own, in the order of arrival."""
+        later = sa.select(_arrival, *_columns).where(_arrival > ingest_seq, *conditions(query))
+        with self._database.read() as conn:
+            return [(row[0], record_of(row[1:])) for row in conn.execute(later.order_by(_arrival).limit(limit))]
+
+    def summary(self, query: UsageQuery, by: Sequence[str] = (), zone: str = "UTC") -> SummaryList:
+        """Sums by dimensions (`usage_query.DIMENSIONS` and ``tag:NAME``), days and hours in a time zone.
+
+        Without dimensions, one row of everything, or none. Raises InvalidRequest for an unknown dimension or zone.
+        """
+        with self._database.read() as conn:
+            return summarise(conn, query, by, zone)
+
+    def export(self, query: UsageQuery = _EVERYTHING) -> Iterator[UsageRecord]:
+        """Every record that is there now, oldest first; what arrives meanwhile is left out.
+
+        Reads in pages, each a transaction of its own: a slow reader holds nothing open.
+        """
+        chosen = sa.select(*_columns).where(_arrival <= self.last_seq(), *conditions(query))
+        chosen = chosen.order_by(_started, _id).limit(EXPORT_PAGE)
+        page = self._page(chosen)
+        while page:
+            yield from page
+            last = page[-1]
+            after = sa.or_(_started > last.started_us, _id > last.request_id)
+            page = self._page(chosen.where(_started >= last.started_us, after)) if len(page) == EXPORT_PAGE else []
+
+    def _page(self, chosen: sa.Select[Any]) -> RecordList:
+        with self._database.read() as conn:
+            return [record_of(row) for row in conn.execute(chosen)]

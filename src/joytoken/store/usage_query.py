@@ -1,0 +1,95 @@
+"""Which usage records count, and by what they can be grouped: the words of a question, and their SQL."""
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from joytoken.domain.errors import InvalidRequest
+from joytoken.store.schema import usage_record
+
+QUARTER_US = 900_000_000  # every time zone's days and hours begin on a quarter of an hour
+TAG = "tag:"
+# Dimensions by name, and the column of each.
+COLUMNS: dict[str, sa.Column[Any]] = {
+    "model": usage_record.c.model,
+    "deployment": usage_record.c.deployment,
+    "provider": usage_record.c.provider,
+    "tier": usage_record.c.tier,
+    "key": usage_record.c.key_id,
+    "owner": usage_record.c.owner_id,
+    "organisation": usage_record.c.organisation,
+    "project": usage_record.c.project,
+    "application": usage_record.c.application,
+    "environment": usage_record.c.environment,
+    "task": usage_record.c.task,
+    "end_user": usage_record.c.end_user,
+    "endpoint": usage_record.c.endpoint,
+    "ending": usage_record.c.ending,
+    "error": usage_record.c.error_code,
+}
+TIMES = ("day", "hour")
+DIMENSIONS = (*COLUMNS, *TIMES)  # and `tag:` with any name
+
+
+class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter on usage records; None means any. `since_us <= start < until_us`, in unix microseconds."""
+
+    key_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    tier: str | None = None
+    project: str | None = None
+    application: str | None = None
+    environment: str | None = None
+    task: str | None = None
+    end_user: str | None = None
+    ending: str | None = None
+    correlation_id: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+_EQUAL = tuple(name for name in UsageQuery.__struct_fields__ if not name.endswith("_us"))
+
+
+def conditions(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
+    """The query as conditions, all of which hold."""
+    found: list[sa.ColumnElement[bool]] = []
+    for name in _EQUAL:
+        value = getattr(query, name)
+        if value is not None:
+            found.append(usage_record.c[name] == value)
+    if query.correlation_id:
+        # Said literally, since the index covers only rows of which this is known.
+        found.append(usage_record.c.correlation_id != sa.literal_column("''"))
+    if query.since_us is not None:
+        found.append(usage_record.c.started_us >= query.since_us)
+    if query.until_us is not None:
+        found.append(usage_record.c.started_us < query.until_us)
+    return found
+
+
+def dimension(name: str, dialect: str) -> sa.ColumnElement[Any]:
+    """The expression of a dimension that is not a time. Raises InvalidRequest for an unknown one."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    if name.startswith(TAG) and len(name) > len(TAG):
+        return tag_value(name.removeprefix(TAG), dialect)
+    raise InvalidRequest(f"usage cannot be grouped by {name!r}", "unknown_dimension", param="by")
+
+
+def tag_value(name: str, dialect: str) -> sa.ColumnElement[str]:
+    """A caller's tag by its name, "" where a record has none: the one place that knows how a database reads JSON."""
+    tags = usage_record.c.tags
+    if dialect == "postgresql":
+        # It fails on what is no JSON, and on a NUL character where it takes any member out.
+        readable = tags.like("{%}") & tags.not_like(r"%\\u0000%")
+        found: sa.ColumnElement[Any] = sa.cast(sa.case((readable, tags)), sa.JSON).op("->>")(name)
+    else:
+        # A path (json_extract) has no way to name a tag with a quotation mark in it; the table of members has.
+        document = sa.case((sa.func.json_valid(tags) == 1, tags))
+        members = sa.func.json_each(document).table_valued("key", "value")
+        value = sa.select(sa.cast(members.c.value, sa.Text)).where(members.c.key == name).limit(1)
+        found = value.correlate(usage_record).scalar_subquery()
+    return sa.func.coalesce(found, "")

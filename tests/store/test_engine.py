@@ -1,0 +1,151 @@
+"""Transactions from any thread, and failures by name."""
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from joytoken.store.engine import Database, StoreUnavailable
+from joytoken.store.schema import setting
+
+ON_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def other(sqlite_url):
+    """A connection of another process, as far as locks are concerned."""
+    found = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    yield found
+    found.close()
+
+
+def count(conn):
+    return conn.execute(sa.select(sa.func.count()).select_from(setting)).scalar_one()
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("busy_timeout", 5000), ("synchronous", 1)]
+)
+def test_pragmas(database, pragma, value):
+    with database.read() as conn:
+        assert conn.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+@ON_SQLITE
+def test_durable_writes_sync_and_others_do_not(database):
+    found = []
+    for durable in (True, False, False, True, False):
+        with database.write(durable=durable) as conn:
+            found.append(conn.exec_driver_sql("PRAGMA synchronous").scalar())
+    assert found == [2, 1, 1, 2, 1]
+
+
+def test_a_failed_block_leaves_nothing(database):
+    def fail():
+        with database.write(durable=False) as conn:
+            conn.execute(sa.insert(setting).values(name="a", value="b"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with database.read() as conn:
+        assert count(conn) == 0
+
+
+def test_a_reader_sees_one_moment(database):
+    with database.read() as reader:
+        assert count(reader) == 0
+        with database.write(durable=False) as conn:
+            conn.execute(sa.insert(setting).values(name="a", value="b"))
+        assert count(reader) == 0
+    with database.read() as reader:
+        assert count(reader) == 1
+
+
+def test_no_update_is_lost_among_eight_threads(database):
+    with database.write(durable=False) as conn:
+        conn.execute(sa.insert(setting).values(name="n", value="0"))
+
+    def work(_):
+        for _ in range(25):
+            with database.write(durable=False) as conn:
+                value = int(conn.execute(sa.select(setting.c.value).with_for_update()).scalar_one())
+                conn.execute(sa.update(setting).values(value=str(value + 1)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    with database.read() as conn:
+        assert conn.execute(sa.select(setting.c.value)).scalar_one() == "200"
+
+
+@ON_SQLITE
+def test_a_locked_database_is_waited_for(database, other):
+    other.execute("BEGIN IMMEDIATE")
+    waiting = threading.Event()
+
+    def write():
+        waiting.set()
+        with database.write(durable=False) as conn:
+            conn.execute(sa.insert(setting).values(name="a", value="b"))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    waiting.wait()
+    writer.join(0.1)
+    assert writer.is_alive()
+    other.execute("COMMIT")
+    writer.join()
+    with database.read() as conn:
+        assert count(conn) == 1
+
+
+@ON_SQLITE
+def test_a_database_that_stays_locked_is_said_to_be(url, other):
+    database = Database(url, busy_ms=50)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked"), database.write(durable=False):
+        pass
+    with database.read() as conn:  # readers go on
+        assert count(conn) == 0
+    other.execute("ROLLBACK")
+    with database.write(durable=False) as conn:
+        conn.execute(sa.insert(setting).values(name="a", value="b"))
+    database.close()
+
+
+@ON_SQLITE
+def test_a_writer_of_this_process_that_does_not_end(url):
+    database = Database(url, busy_ms=50)
+    failures = []
+
+    def write():
+        try:
+            with database.write(durable=False):
+                pass
+        except StoreUnavailable as failure:
+            failures.append(str(failure))
+
+    with database.write(durable=False):
+        writer = threading.Thread(target=write)
+        writer.start()
+        writer.join()
+    database.close()
+    assert len(failures) == 1
+    assert "locked" in failures[0]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/nowhere/joytoken.db")
+    with pytest.raises(StoreUnavailable, match="unable to open"), database.read():
+        pass
+    database.close()
+
+
+def test_a_mistake_is_no_outage(database):
+    with pytest.raises((sa.exc.OperationalError, sa.exc.ProgrammingError)), database.read() as conn:
+        conn.exec_driver_sql("SELECT * FROM nowhere")
+    with pytest.raises(sa.exc.IntegrityError), database.write(durable=False) as conn:
+        conn.execute(sa.insert(setting), [{"name": "a", "value": "b"}] * 2)

@@ -1,0 +1,85 @@
+"""The tables refuse what must never be, and their columns are the record's fields."""
+
+import pytest
+import sqlalchemy as sa
+
+from joytoken.domain.ledger import PLATFORM_ACCOUNTS, wallet_account
+from joytoken.domain.record import UsageRecord
+from joytoken.store import schema
+from tests.store import making
+
+
+def test_a_usage_record_is_a_row_field_by_field():
+    columns = tuple(schema.usage_record.columns.keys())
+    assert columns == ("ingest_seq", *UsageRecord.__struct_fields__, "worker", "epoch", "seq")
+    assert columns[1:] == schema.RECORD_COLUMNS
+
+
+def test_every_constraint_has_a_name():
+    for table in schema.metadata.sorted_tables:
+        assert all(constraint.name for constraint in table.constraints), table.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("wallet", {"balance": -1}),
+        ("wallet", {"balance": 5, "leased": 6}),
+        ("wallet", {"balance": -6, "credit_limit": 5}),
+        ("wallet", {"balance": 5, "leased": -1}),
+        ("quota", {"balance": -1}),
+        ("platform", {"balance": 5, "leased": 1}),
+        ("purse", {}),
+    ],
+)
+def test_no_account_is_overspent(database, kind, values):
+    with pytest.raises(sa.exc.IntegrityError), database.write(durable=False) as conn:
+        conn.execute(sa.insert(schema.account).values(id="a", kind=kind, **values))
+
+
+def test_accounts_that_may_be(database):
+    rows = [
+        {"id": wallet_account("default", "standard"), "kind": "wallet", "balance": -5, "leased": 0, "credit_limit": 5},
+        {"id": PLATFORM_ACCOUNTS[0], "kind": "platform", "balance": -(2**62), "leased": 0, "credit_limit": 0},
+        {"id": "quota:k:D:2026-11-22", "kind": "quota", "balance": 7, "leased": 7, "credit_limit": 0},
+    ]
+    with database.write(durable=False) as conn:
+        conn.execute(sa.insert(schema.account), rows)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"charged": -1, "shortfall": 1}, {"shortfall": -1}, {"cost": 7, "charged": 1, "shortfall": 1}]
+)
+def test_a_cost_is_what_was_charged_and_what_fell_short(database, changes):
+    with pytest.raises(sa.exc.IntegrityError):
+        making.fill(database, [making.record(**changes)])
+
+
+def test_a_lease_belongs_to_an_account_and_a_worker(database):
+    with pytest.raises(sa.exc.IntegrityError), database.write(durable=False) as conn:
+        conn.execute(sa.insert(schema.lease).values(account="none", worker="none", epoch=1))
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (
+            "SELECT * FROM usage_record WHERE request_id = 'a'",
+            "uq_usage_record_request_id|sqlite_autoindex_usage_record_1",
+        ),
+        ("SELECT * FROM usage_record WHERE started_us > 5 ORDER BY started_us DESC", "ix_usage_record_started_us"),
+        ("SELECT * FROM usage_record WHERE key_id = 'k' AND started_us > 5", "ix_usage_record_key_id_started_us"),
+        (
+            "SELECT * FROM usage_record WHERE correlation_id = 'c' AND correlation_id <> ''",
+            "ix_usage_record_correlation_id",
+        ),
+    ],
+)
+def test_the_usual_questions_have_an_index(database, query, index):
+    with database.read() as conn:
+        if database.sqlite:
+            plan = " ".join(str(row[3]) for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
+        else:
+            conn.exec_driver_sql("SET LOCAL enable_seqscan = off")  # the table is empty
+            plan = " ".join(row[0] for row in conn.exec_driver_sql(f"EXPLAIN {query}"))
+    assert any(name in plan for name in index.split("|"))
