@@ -1,0 +1,223 @@
+"""The thread that speaks to the store for a worker: batches of settles and returns, and questions for leases.
+
+The event loop hands over by appending to deques and reads nothing of this thread's; answers come back as callbacks in
+the loop. So no lock is taken on the loop's side, and every integer of a lease has one owner.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from joytoken.domain.ledger import Granted, Want
+from joytoken.escrow.leases import Ask
+from joytoken.escrow.terms import EscrowSettings
+from joytoken.store.engine import StoreUnavailable
+from joytoken.store.ledger import Batch, Flushed, Ledger, SettleRow, WorkerFenced
+
+_FIRST_RETRY_S = 0.05
+_log = logging.getLogger(__name__)
+
+
+class Loopside(Protocol):
+    """What the flusher tells the escrow, always in the event loop."""
+
+    def answered(self, ask: Ask, granted: list[Granted] | None, failure: Exception | None) -> None:
+        """A question has its answer, or has none."""
+
+    def acknowledged(self, batch: Batch, flushed: Flushed, sent: float) -> None:
+        """The store has a batch. `sent`: the monotonic second before it was sent."""
+
+    def refused(self, failure: Exception) -> None:
+        """The store did not take a batch; unless this worker is fenced, it is sent again."""
+
+    def compared(self, leases: dict[str, int]) -> None:
+        """What the store knows as leased here, at a moment when nothing was under way."""
+
+
+class Flusher:
+    """A worker's one writer. `settles` and `returns` are filled by the event loop."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        worker: str,
+        epoch: int,
+        settings: EscrowSettings,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        escrow: Loopside,
+        wall_us: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settles: deque[SettleRow] = deque()
+        self.returns: deque[tuple[int, dict[str, int]]] = deque()  # with their number in the journal
+        self.flushes = 0
+        self.failures = 0
+        self._asks: deque[Ask] = deque()
+        self._ledger = ledger
+        self._worker = worker
+        self._epoch = epoch
+        self._settings = settings
+        self._loop = loop
+        self._escrow = escrow
+        self._wall_us = wall_us
+        self._clock = clock
+        self._wake = threading.Event()
+        self._urgent = False
+        self._beat = False
+        self._taking = False
+        self._stopping = False
+        self._fenced = False
+        self._compare = False
+        self._frozen: Batch | None = None
+        self._retry_s = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"joytoken-flush-{worker}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the deques now. From the loop."""
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Flush now, without waiting for company. From the loop."""
+        self._urgent = True
+        self._wake.set()
+
+    def beat(self) -> None:
+        """Hear from the store now, also where there is nothing to bring. From the loop."""
+        self._beat = True
+        self._wake.set()
+
+    def ask(self, ask: Ask) -> None:
+        """Put a question. From the loop."""
+        self._asks.append(ask)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Bring over what there is and end; `join` tells when. From the loop."""
+        self._stopping = True
+        self._wake.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end of the thread; from any other thread. False where it did not end in time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the store has everything."""
+        return not (self.settles or self.returns or self._taking or self._frozen)
+
+    def _run(self) -> None:
+        settings = self._settings
+        flush_s, heartbeat_s = settings.flush_ms / 1000, settings.heartbeat_ms / 1000
+        flushed_at = self._clock()  # or tried
+        due: float | None = None
+        give_up: float | None = None
+        while not self._fenced:
+            self._answer_asks()
+            now = self._clock()
+            work = not self.idle
+            if self._stopping:
+                give_up = give_up if give_up is not None else now + settings.stop_wait_ms / 1000
+                if not work or now > give_up:
+                    break
+            if not work:
+                due = now if self._beat and not self._retry_s else flushed_at + heartbeat_s
+            elif self._retry_s and not self._stopping:
+                due = flushed_at + self._retry_s
+            elif self._urgent or self._stopping or len(self.settles) >= settings.flush_records:
+                due = now if not self._retry_s else flushed_at + _FIRST_RETRY_S
+            elif due is None or due > now + flush_s:
+                due = now + flush_s
+            if now < due:
+                self._wake.wait(due - now)
+                self._wake.clear()
+                continue
+            self._urgent, self._beat, due = False, False, None
+            self._flush()
+            flushed_at = self._clock()
+        self._answer_asks()
+
+    def _freeze(self) -> Batch:
+        """Take what is there, as one batch that stays as it is until the store has it."""
+        settles: list[SettleRow] = []
+        while self.settles and len(settles) < 4 * self._settings.flush_records:
+            settles.append(self.settles.popleft())
+        upto = settles[-1][0] if settles else 0
+        returns: dict[str, int] = {}
+        # A return may be sent with or after every settle before it, and never skips one.
+        while self.returns and (not self.settles or self.returns[0][0] < self.settles[0][0]):
+            number, parts = self.returns.popleft()
+            upto = max(upto, number)
+            for account, amount in parts.items():
+                returns[account] = returns.get(account, 0) + amount
+        now_us = self._wall_us()
+        return Batch(upto, settles, returns, now_us, now_us + self._settings.lease_deadline_ms * 1000)
+
+    def _flush(self) -> None:
+        batch = self._frozen
+        if batch is None:
+            self._taking = True
+            batch = self._freeze()
+            if batch.upto:  # a heartbeat alone need not be kept
+                self._frozen = batch
+            self._taking = False
+        sent = self._clock()
+        try:
+            flushed = self._ledger.flush(self._worker, self._epoch, batch)
+        except Exception as failure:  # noqa: BLE001 - whatever it was, the batch must reach the store
+            self.failures += 1
+            if not isinstance(failure, StoreUnavailable | WorkerFenced):
+                _log.exception("a flush failed, and is tried again until it succeeds")
+            self._fenced = self._fenced or isinstance(failure, WorkerFenced)
+            self._retry_s = min(max(self._retry_s * 2, _FIRST_RETRY_S), self._settings.retry_ms_max / 1000)
+            self._tell(self._escrow.refused, failure)
+            return
+        self._frozen = None
+        self._retry_s = 0.0
+        self.flushes += 1
+        self._tell(self._escrow.acknowledged, batch, flushed, sent)
+        if self._compare:
+            self._look()
+
+    def _look(self) -> None:
+        """After a question whose answer was lost, learn what the store granted. Nothing else is under way here."""
+        try:
+            leases = self._ledger.leases(self._worker, self._epoch)
+        except StoreUnavailable:
+            return
+        self._compare = False
+        self._tell(self._escrow.compared, leases)
+
+    def _answer_asks(self) -> None:
+        if not self._asks:
+            return
+        asks: list[Ask] = []
+        while self._asks:
+            asks.append(self._asks.popleft())
+        wants = [(Want(lease.account, lease.limit), need, target) for ask in asks for lease, need, target in ask.wants]
+        try:
+            granted = self._ledger.grant(self._worker, self._epoch, wants, self._wall_us())
+        except Exception as failure:  # noqa: BLE001 - the asker is told, and decides
+            self._compare = True
+            for ask in asks:
+                self._tell(self._escrow.answered, ask, None, failure)
+            return
+        start = 0
+        for ask in asks:
+            self._tell(self._escrow.answered, ask, granted[start : start + len(ask.wants)], None)
+            start += len(ask.wants)
+
+    def _tell(self, callback: Callable[..., None], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:  # the loop is closed: nobody is left to be told
+            self._stopping = True

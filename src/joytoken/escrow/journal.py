@@ -1,0 +1,266 @@
+"""The journal: what a worker promised, in memory-mapped files that outlive its process.
+
+Records are copied into preallocated, mapped segments: no system call, and what was copied survives any death of the
+process. A segment begins with a header, and its records follow without gaps:
+
+    header   magic, format, epoch, number of the first record, 8 random bytes, worker's name, CRC-32
+    record   length u32 · CRC-32 u32 · number u64 · kind u8 · MessagePack body       (little endian)
+
+Each record's checksum starts from its segment's header, whose random bytes are new with each use, and numbers rise by
+one: neither a torn record nor what an earlier use of the file left behind can pass for a record. Reading ends at the
+first record that is not whole.
+
+When a segment is full, the next one begins with all open holds, written anew. A segment is used again once the store
+has every settle in it. For each open hold, room for its settle is kept free: who was admitted can always be settled.
+"""
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from joytoken.domain.record import UsageRecord
+
+HOLD, CALLED, PROGRESS, SETTLE, RETURN = 1, 2, 3, 4, 5
+SETTLE_GROWTH_BYTES = 1536  # how much longer a settle may be than its hold, without its receipt's details
+NOTE_BYTES_MAX = 128  # a CALLED, PROGRESS or RETURN record
+FORMAT = 1
+SEGMENT_BYTES_MIN = 16 << 10
+_MAGIC = b"JTJOURNL"
+_HEADER = struct.Struct("<8sHHQQ8s")
+_HEADER_BYTES = 256
+_NAME_BYTES_MAX = _HEADER_BYTES - _HEADER.size - 4
+_RECORD = struct.Struct("<IIQB")
+_CRC = struct.Struct("<I")
+_BODY_AT = _RECORD.size
+
+# HOLD: amount, input cost, accounts, called, progress, record. It replaces an earlier HOLD of the same request.
+HoldBody = tuple[int, int, tuple[str, ...], bool, int, UsageRecord]
+SettleBody = tuple[tuple[str, ...], UsageRecord]
+ProgressBody = tuple[str, int]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {
+    HOLD: msgspec.msgpack.Decoder(HoldBody),
+    CALLED: msgspec.msgpack.Decoder(str),
+    PROGRESS: msgspec.msgpack.Decoder(ProgressBody),
+    SETTLE: msgspec.msgpack.Decoder(SettleBody),
+    RETURN: msgspec.msgpack.Decoder(dict[str, int]),
+}
+
+
+class JournalFull(Exception):
+    """There is no room for another hold until the store has taken what is here."""
+
+
+class _Segment:
+    __slots__ = ("crc", "map", "path", "settled_seq")
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(descriptor).st_size != size:
+                os.ftruncate(descriptor, size)
+            # A sparse file on a full disk dies of SIGBUS when it is written to; this one has its blocks.
+            os.posix_fallocate(descriptor, 0, size)
+            self.map = mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
+        self.crc = 0  # of the header
+        self.settled_seq = 0  # the last SETTLE in it
+
+
+class Journal:
+    """One epoch's journal. For one thread: the event loop's.
+
+    `carry` gives the bodies of all open holds, for the head of a new segment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        slot: str,
+        worker: str,
+        epoch: int,
+        *,
+        segment_bytes: int,
+        segments: int,
+        carry: Callable[[], Iterable[HoldBody]],
+    ) -> None:
+        if segments < 2 or segment_bytes < SEGMENT_BYTES_MIN:
+            raise ValueError(f"a journal has at least two segments of {SEGMENT_BYTES_MIN} bytes")
+        self.worker = worker
+        self.epoch = epoch
+        self.seq = 0  # of the last record
+        self.applied_seq = 0  # the store has every settle up to this one
+        self.reserved = 0  # bytes kept free for the settles of open holds
+        self._size = segment_bytes
+        self._carry = carry
+        self._buffer = bytearray()
+        self._segments = [_Segment(segment_path(folder, slot, n), segment_bytes) for n in range(segments)]
+        for segment in self._segments:  # what an earlier life left is over, also where another database counts anew
+            segment.map[:_HEADER_BYTES] = bytes(_HEADER_BYTES)
+        self._at = self._position = 0
+        self._begin(self._segments[0])
+
+    @property
+    def used_bytes(self) -> int:
+        """How full the current segment is."""
+        return self._position
+
+    def hold(self, body: HoldBody) -> int:
+        """Write a HOLD; returns the bytes reserved for its settle. Raises JournalFull."""
+        length = self._encode(body)
+        reserve = length + SETTLE_GROWTH_BYTES
+        if self._position + length + self.reserved + reserve > self._size:
+            if not self._rotate(length + reserve):
+                raise JournalFull("the journal waits for the store")
+            length = self._encode(body)  # the open holds went through the same buffer
+        self._write(HOLD, length)
+        self.reserved += reserve
+        return reserve
+
+    def note(self, kind: int, body: object) -> bool:
+        """Write a CALLED, PROGRESS or RETURN; False where only the room for settles is left."""
+        length = self._encode(body)
+        if self._position + length + self.reserved > self._size:
+            if not self._rotate(length):
+                return False
+            length = self._encode(body)
+        self._write(kind, length)
+        return True
+
+    def called(self, request_id: str, reserve: int) -> int:
+        """Write a CALLED, in the room of its hold where there is no other; returns what is left of that."""
+        if self.note(CALLED, request_id):
+            return reserve
+        length = self._encode(request_id)
+        self._write(CALLED, length)
+        self.reserved -= length
+        return reserve - length
+
+    def settle(self, body: SettleBody, reserve: int) -> int:
+        """Write a SETTLE, in the room kept for it if there is no other; returns its number."""
+        length = self._encode(body)
+        others = self.reserved - reserve
+        if self._position + length + others > self._size:
+            self._rotate(length)
+            length = self._encode(body)
+            if self._position + length + others > self._size:
+                # The room kept for each settle is for its money; a receipt's details may be long.
+                slim = msgspec.structs.replace(body[1], detail=b"")
+                length = self._encode((body[0], slim))
+                if self._position + length + others > self._size:
+                    slim.provider_request_id = slim.error_code = ""
+                    length = self._encode((body[0], slim))
+        seq = self._write(SETTLE, length)
+        self._segments[self._at].settled_seq = seq
+        self.reserved = others
+        return seq
+
+    def close(self) -> None:
+        """Unmap the segments; the files stay."""
+        for segment in self._segments:
+            segment.map.close()
+
+    def _encode(self, body: object) -> int:
+        _encoder.encode_into(body, self._buffer, _BODY_AT)
+        return len(self._buffer)
+
+    def _write(self, kind: int, length: int) -> int:
+        buffer, segment, position = self._buffer, self._segments[self._at], self._position
+        self.seq = seq = self.seq + 1
+        _RECORD.pack_into(buffer, 0, length, 0, seq, kind)
+        crc = zlib.crc32(buffer, segment.crc)  # over its own place as zeros
+        _CRC.pack_into(buffer, 4, crc)
+        self._position = end = position + length
+        segment.map[position:end] = buffer
+        return seq
+
+    def _rotate(self, room: int) -> bool:
+        """Go on in the next segment, if the store has all of it and it can hold what is open and `room` bytes more."""
+        following = self._segments[(self._at + 1) % len(self._segments)]
+        if following.settled_seq > self.applied_seq:
+            return False
+        # An open hold written anew is not longer than what is reserved for its settle.
+        if _HEADER_BYTES + 2 * self.reserved + room > self._size:
+            return False
+        self._at = (self._at + 1) % len(self._segments)
+        self._begin(following)
+        for body in self._carry():
+            self._write(HOLD, self._encode(body))
+        return True
+
+    def _begin(self, segment: _Segment) -> None:
+        name = self.worker.encode()[:_NAME_BYTES_MAX]
+        head = _HEADER.pack(_MAGIC, FORMAT, len(name), self.epoch, self.seq + 1, os.urandom(8)) + name
+        head = head.ljust(_HEADER_BYTES - 4, b"\0")
+        segment.crc = zlib.crc32(head)
+        segment.settled_seq = 0
+        segment.map[:_HEADER_BYTES] = head + _CRC.pack(segment.crc)
+        self._position = _HEADER_BYTES
+
+
+def segment_path(folder: Path, slot: str, number: int) -> Path:
+    """The file of a slot's segment."""
+    return folder / f"{slot}.{number}.journal"
+
+
+class Replay:
+    """What the segments of one worker's epoch say, in order; `torn` and `missing` tell afterwards how it ended."""
+
+    def __init__(self, folder: Path, slot: str, worker: str, epoch: int) -> None:
+        self.torn = False
+        self.missing = False
+        self.last_seq = 0
+        found: list[tuple[int, int, bytes]] = []
+        for path in sorted(folder.glob(f"{slot}.*.journal")):
+            data = path.read_bytes()
+            head = _read_header(data, worker)
+            if head is not None and head[0] == epoch:
+                found.append((head[1], head[2], data))
+        self._segments = sorted(found, key=lambda part: part[0])
+        self.missing = not found
+
+    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
+        """Each whole record: its number, its kind, its body."""
+        for first, crc, data in self._segments:
+            if self.last_seq and first != self.last_seq + 1:
+                self.missing = True
+            yield from self._records(data, first, crc)
+
+    def _records(self, data: bytes, seq: int, header_crc: int) -> Iterator[tuple[int, int, Any]]:
+        position = _HEADER_BYTES
+        while position + _BODY_AT <= len(data):
+            length, crc, number, kind = _RECORD.unpack_from(data, position)
+            if not length:
+                return
+            end = position + length
+            if length < _BODY_AT or end > len(data) or number != seq:
+                return
+            record = data[position : position + 4] + b"\0\0\0\0" + data[position + 8 : end]
+            if zlib.crc32(record, header_crc) != crc:
+                self.torn = True
+                return
+            yield number, kind, _decoders[kind].decode(record[_BODY_AT:])
+            self.last_seq = seq
+            position, seq = end, seq + 1
+
+
+def _read_header(data: bytes, worker: str) -> tuple[int, int, int] | None:
+    """Epoch, first number and checksum of a segment that belongs to this worker; None for any other content."""
+    if len(data) < _HEADER_BYTES:
+        return None
+    head = data[: _HEADER_BYTES - 4]
+    magic, form, name_bytes, epoch, first, _ = _HEADER.unpack_from(head)
+    (crc,) = _CRC.unpack_from(data, _HEADER_BYTES - 4)
+    if magic != _MAGIC or form != FORMAT or zlib.crc32(head) != crc:
+        return None
+    name = head[_HEADER.size : _HEADER.size + name_bytes]
+    return (epoch, first, crc) if name == worker.encode()[:_NAME_BYTES_MAX] else None

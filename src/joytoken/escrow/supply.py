@@ -1,0 +1,391 @@
+"""Where the money of a hold comes from: leases, the queues of those who wait, and the store's answers.
+
+All of it runs in the event loop; only the flusher's deques are seen by another thread.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from joytoken.domain.ledger import Granted, Settled, Want
+from joytoken.domain.record import UsageRecord
+from joytoken.escrow.flusher import Flusher
+from joytoken.escrow.journal import RETURN, HoldBody, Journal, JournalFull
+from joytoken.escrow.leases import Ask, Lease, TopUp, Waiter
+from joytoken.escrow.terms import Closed, EscrowSettings, Fenced, Hold, Short
+from joytoken.store.ledger import Batch, Flushed, WorkerFenced
+
+_AWAY_S = 0.25  # after a question without an answer, for so long none is put
+_RECALLED_S = 1.0  # after a recall, for so long only what is needed is asked for
+_BEAT_S = 0.2  # with free leases, the store is heard at least this often: it may want them back
+_RETURN_ACCOUNTS = 1_000  # accounts in one RETURN
+_FIRST_HOLD = 1_000_000  # nanocredits: what a hold is thought to be before the first one
+
+
+class Away(Closed):
+    """Closed until the store answers again."""
+
+
+class Supply:
+    """Leases and who waits for them. The escrow's lower half: it serves holds and hears the flusher."""
+
+    def __init__(self, settings: EscrowSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._leases: dict[str, Lease] = {}
+        self._open: dict[str, Hold] = {}
+        self._closed: Closed | None = Closed("not started")
+        self._waiting = self._holds = self._shorts = self._grants = 0
+        self._typical = _FIRST_HOLD
+        self._acknowledged_at = 0.0
+        self._ticked_at = 0.0
+        self._tick_handle: asyncio.TimerHandle | None = None
+        self._journal: Journal
+        self._flusher: Flusher
+        self._loop: asyncio.AbstractEventLoop
+
+    def _lease(self, want: Want) -> Lease:
+        lease = self._leases.get(want.account)
+        if lease is None:
+            lease = self._leases[want.account] = Lease(want.account, want.limit)
+        lease.limit = want.limit
+        return lease
+
+    def _take(self, record: UsageRecord, leases: tuple[Lease, ...], amount: int, input_cost: int) -> Hold:
+        """Write the HOLD, then move the integers: nothing has happened where the journal is full."""
+        record.hold = amount
+        hold = Hold(record, leases, amount, input_cost)
+        if hold.request_id in self._open:
+            raise ValueError(f"request {hold.request_id} has an open hold already")
+        try:
+            hold.reserve = self._journal.hold((amount, input_cost, hold.accounts, False, -1, record))
+        except JournalFull as full:
+            self._flusher.hurry()
+            raise Closed("the journal is full: the store does not keep up") from full
+        for lease in leases:
+            lease.free -= amount
+            lease.held += amount
+            lease.demand += amount
+            lease.used = True
+        self._open[hold.request_id] = hold
+        self._holds += 1
+        return hold
+
+    def _carried(self) -> Iterator[HoldBody]:
+        for hold in self._open.values():
+            record = hold.record
+            if record.detail:
+                record = msgspec.structs.replace(record, detail=b"")
+            yield hold.amount, hold.input_cost, hold.accounts, hold.called, hold.progress, record
+
+    def _seek(self, waiter: Waiter) -> None:
+        """A hold that did not fit at once: admit it, ask for it, or know that it is hopeless."""
+        self._typical = waiter.amount
+        if waiter.fits():
+            self._let(waiter)
+            return
+        now = self._clock()
+        short = [lease for lease in waiter.leases if lease.free < lease.queued]
+        for lease in short:
+            if lease.away_until > now:
+                self._refuse(waiter, Closed("the store does not answer"))
+                return
+            if lease.dry_until > now and self._hopeless(waiter, lease):
+                return
+        unasked = [lease for lease in short if lease.ask is None and lease.dry_until <= now]
+        if unasked:
+            self._ask(unasked)
+        waiter.timer = self._loop.call_later(self._settings.hold_wait_ms / 1000, self._expire, waiter)
+
+    def _hopeless(self, waiter: Waiter, lease: Lease) -> bool:
+        """Refuse a waiter that this account could not carry even if all that is held were released."""
+        if waiter.amount <= lease.free + lease.held + lease.available + lease.elsewhere:
+            return False
+        self._shorts += 1
+        self._refuse(waiter, Short(lease.account, waiter.amount, lease.free + lease.available))
+        return True
+
+    def _expire(self, waiter: Waiter) -> None:
+        """The wait is over; but before the store has answered once, nobody knows that there is nothing."""
+        if waiter.done:
+            return
+        settings = self._settings
+        short = [lease for lease in waiter.leases if lease.free - lease.ahead(waiter) < waiter.amount]
+        now = self._clock()
+        if any(lease.ask is not None and lease.dry_until <= now for lease in short):
+            if now - waiter.since < settings.grant_wait_ms / 1000:
+                waiter.timer = self._loop.call_later(settings.dry_ms / 1000, self._expire, waiter)
+            else:
+                self._refuse(waiter, Closed("the store does not answer"))
+            return
+        lease = short[0] if short else waiter.leases[0]
+        self._shorts += 1
+        self._refuse(waiter, Short(lease.account, waiter.amount, lease.free + lease.available))
+
+    def _let(self, waiter: Waiter) -> None:
+        if waiter.future.done():  # hung up a moment ago
+            self._leave(waiter)
+            return
+        try:
+            hold = self._take(waiter.record, waiter.leases, waiter.amount, waiter.input_cost)
+        except (Closed, ValueError) as failure:
+            self._leave(waiter)
+            waiter.future.set_exception(failure)
+            return
+        self._leave(waiter)
+        waiter.future.set_result(hold)
+
+    def _refuse(self, waiter: Waiter, failure: Exception) -> None:
+        """Let a waiter go without a hold; who came after it may fit now."""
+        if waiter.done:
+            return
+        self._leave(waiter)
+        if not waiter.future.done():
+            waiter.future.set_exception(failure)
+        for lease in waiter.leases:
+            self._admit(lease)
+
+    def _refuse_all(self, failure: Closed) -> None:
+        for lease in list(self._leases.values()):
+            for waiter in list(lease.waiters):
+                self._refuse(waiter, failure)
+
+    def _leave(self, waiter: Waiter) -> None:
+        waiter.leave()
+        self._waiting -= 1
+
+    def _withdraw(self, waiter: Waiter) -> None:
+        """The caller hung up while waiting: out of the queue, or out of the hold that came at the same moment."""
+        if not waiter.done:
+            self._leave(waiter)
+            for lease in waiter.leases:
+                self._admit(lease)
+        elif waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
+            waiter.record.ending = "client_gone"
+            waiter.record.cost = 0
+            self.settle(waiter.future.result(), waiter.record)
+
+    def _admit(self, lease: Lease) -> None:
+        """Serve who waits for an account, in order, until one does not fit into what is free beside those before."""
+        while True:
+            lease.trim()
+            ahead, found = 0, None
+            for waiter in lease.waiters:
+                if waiter.done:
+                    continue
+                if ahead + waiter.amount > lease.free:
+                    break
+                if waiter.fits():
+                    found = waiter
+                    break
+                ahead += waiter.amount
+            if found is None:
+                return
+            self._let(found)
+
+    def _enlarge(self, wish: TopUp) -> None:
+        hold = wish.hold
+        more = min([lease.free for lease in hold.leases], default=0)
+        more = min(more, wish.more - wish.added)
+        if more <= 0 or hold.outcome is not None:
+            return
+        amount = hold.amount + more
+        body = (amount, hold.input_cost, hold.accounts, hold.called, hold.progress, hold.record)
+        self._journal.reserved -= hold.reserve
+        try:
+            hold.reserve = self._journal.hold(body)
+        except JournalFull:
+            self._journal.reserved += hold.reserve
+            return
+        hold.amount = hold.record.hold = amount
+        wish.added += more
+        for lease in hold.leases:
+            lease.free -= more
+            lease.held += more
+            lease.demand += more
+
+    def _ask(self, leases: Sequence[Lease], need: int = 0) -> Ask:
+        """Put one question about accounts of which none has a question under way."""
+        now, lease_s = self._clock(), self._settings.lease_ms / 1000
+        wants = []
+        for lease in leases:
+            needed = max(lease.queued + need - lease.free, 0)
+            wants.append((lease, needed, lease.target(max(needed, self._typical if need else 0), lease_s, now)))
+        ask = Ask(wants, self._loop.create_future())
+        for lease in leases:
+            lease.ask = ask
+        self._grants += 1
+        self._flusher.ask(ask)
+        return ask
+
+    def settle(self, hold: Hold, record: UsageRecord) -> Settled:
+        """The upper half's."""
+        raise NotImplementedError
+
+    # ── what the flusher tells ────────────────────────────────────────────────────────────────────────────────────────
+
+    def answered(self, ask: Ask, granted: list[Granted] | None, failure: Exception | None) -> None:
+        """A question has its answer: first to running requests, then to who waits."""
+        now = self._clock()
+        for n, (lease, need, _) in enumerate(ask.wants):
+            lease.ask = None
+            if granted is None:
+                lease.away_until = now + _AWAY_S
+                continue
+            answer = granted[n]
+            lease.away_until = 0.0
+            lease.free += answer.amount
+            lease.has_row = lease.has_row or answer.amount > 0
+            lease.available, lease.elsewhere = answer.available, answer.elsewhere
+            lease.used = lease.used or answer.amount > 0
+            lease.dry_until = now + self._settings.dry_ms / 1000 if answer.amount < need or not lease.free else 0.0
+        if isinstance(failure, WorkerFenced):
+            self.refused(failure)
+        for wish in ask.first:
+            self._enlarge(wish)
+        if not ask.answered.done():
+            ask.answered.set_result(None)
+        for lease, _, _ in ask.wants:
+            self._admit(lease)
+            self._judge(lease, failed=granted is None)
+
+    def _judge(self, lease: Lease, *, failed: bool) -> None:
+        """Refuse who waits in vain, and ask again for the others while they wait."""
+        for waiter in list(lease.waiters):
+            if waiter.done:
+                continue
+            if failed:
+                self._refuse(waiter, self._closed or Closed("the store does not answer"))
+            else:
+                self._hopeless(waiter, lease)
+        if not lease.waiters or failed:
+            return
+        if lease.dry_until > self._clock():
+            self._loop.call_later(self._settings.dry_ms / 1000, self._ask_again, lease)
+        else:
+            self._ask_again(lease)
+
+    def _ask_again(self, lease: Lease) -> None:
+        if self._closed is None and lease.ask is None and lease.queued > lease.free:
+            self._ask([lease])
+
+    def acknowledged(self, batch: Batch, flushed: Flushed, sent: float) -> None:
+        """The store has a batch: what was charged in it is no part of a lease any more."""
+        self._acknowledged_at = sent
+        self._journal.applied_seq = max(self._journal.applied_seq, flushed.applied_seq)
+        leases = self._leases
+        for _, accounts, charged, _ in batch.settles:
+            if charged:
+                for account in accounts:
+                    leases[account].unflushed -= charged
+        for account, amount in batch.returns.items():
+            lease = leases.get(account)
+            if lease is not None:
+                lease.returning -= amount
+                lease.has_row = bool(lease.outstanding)
+        if self._closed is not None:
+            if isinstance(self._closed, Away):
+                self._closed = None
+            return
+        if flushed.recalls:
+            self._give_back(flushed.recalls)
+        self._refill({account for row in batch.settles for account in row[1]})
+
+    def refused(self, failure: Exception) -> None:
+        """The store did not take a batch. A fenced worker admits nothing more; its journal keeps what it lacks."""
+        if isinstance(failure, WorkerFenced) and not isinstance(self._closed, Fenced):
+            self._closed = Fenced(str(failure))
+            self._refuse_all(self._closed)
+
+    def compared(self, leases: dict[str, int]) -> None:
+        """An answer was lost: what the store granted with it is ours."""
+        for account, outstanding in leases.items():
+            lease = self._leases.get(account)
+            if lease is None:
+                lease = self._leases[account] = Lease(account, None)
+            extra = outstanding - lease.outstanding
+            if extra > 0:
+                lease.free += extra
+                self._admit(lease)
+
+    def _refill(self, accounts: set[str]) -> None:
+        """Ask ahead for accounts that will run dry soon, where there is plenty: nobody waits for it."""
+        now, lease_s = self._clock(), self._settings.lease_ms / 1000
+        low = []
+        for account in accounts:
+            lease = self._leases.get(account)
+            if lease is None or lease.ask is not None or lease.dry_until > now:
+                continue
+            target = lease.target(0, lease_s, now)
+            if lease.free * 4 < target and lease.available > 4 * target:
+                low.append(lease)
+        if low:
+            self._ask(low)
+
+    def _give_back(self, accounts: Sequence[str]) -> None:
+        now = self._clock()
+        parts: dict[str, int] = {}
+        for account in accounts:
+            lease = self._leases.get(account)
+            if lease is not None:
+                lease.strict_until = now + _RECALLED_S
+                if lease.free and not lease.waiters:
+                    parts[account] = lease.free
+        self._return(parts)
+        if parts:
+            self._flusher.hurry()
+
+    def _return(self, parts: dict[str, int]) -> None:
+        """Hand free parts back. Numbered by the journal, so that the store takes each return once."""
+        accounts = list(parts)
+        for start in range(0, len(accounts), _RETURN_ACCOUNTS):
+            part = {account: parts[account] for account in accounts[start : start + _RETURN_ACCOUNTS]}
+            if not self._journal.note(RETURN, {}):
+                return
+            for account, amount in part.items():
+                lease = self._leases[account]
+                lease.free -= amount
+                lease.returning += amount
+                if not amount:  # said once: the store knows no such row when it is said again
+                    lease.has_row = False
+            self._flusher.returns.append((self._journal.seq, part))
+            self._flusher.wake()
+
+    @property
+    def _tick_s(self) -> float:
+        return self._settings.idle_ms / 2000
+
+    def _tick(self) -> None:
+        """Measure spending, give back what is not used, forget what is empty, watch the store's silence."""
+        self._tick_handle = self._loop.call_later(self._tick_s, self._tick)
+        now = self._clock()
+        elapsed_s = max(now - self._ticked_at, 0.001)
+        self._ticked_at = now
+        if now - self._acknowledged_at > self._settings.lease_deadline_ms / 1000 and self._closed is None:
+            self._closed = Away("the store has not answered for too long")
+        parts: dict[str, int] = {}
+        empty = []
+        for lease in self._leases.values():
+            lease.tick(elapsed_s)
+            if lease.used:
+                lease.used = False
+                continue
+            if lease.free and not lease.waiters and lease.ask is None:
+                parts[lease.account] = lease.free
+            elif lease.empty and lease.has_row:
+                parts[lease.account] = 0  # so that the store drops its row
+            elif lease.empty:
+                empty.append(lease)
+        if self._closed is None:
+            self._return(parts)
+            self._forget(empty)
+            if now - self._acknowledged_at > _BEAT_S and any(lease.free for lease in self._leases.values()):
+                self._flusher.beat()
+
+    def _forget(self, empty: list[Lease]) -> None:
+        if empty:
+            needed = {lease for hold in self._open.values() for lease in hold.leases}
+            for lease in empty:
+                if lease not in needed:
+                    del self._leases[lease.account]
