@@ -1,0 +1,1 @@
+"""The control plane: what management does, by whichever door it comes in."""

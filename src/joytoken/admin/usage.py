@@ -1,0 +1,88 @@
+"""Usage: sums by any grouping, in any time zone."""
+
+import msgspec
+
+from joytoken.admin.desk import Desk
+from joytoken.admin.requests import UsageFilter, store_query, zone_of
+from joytoken.admin.times import spell_optional
+from joytoken.domain.errors import InvalidRequest
+from joytoken.domain.money import format_amount
+from joytoken.store.usage_query import DIMENSIONS, TAG
+from joytoken.store.usage_summary import UsageRow, totals
+
+GROUPS_MAX = 4
+
+
+class UsageSummaryQuery(UsageFilter, kw_only=True):
+    """What to sum and how to group it: `by` names dimensions, such as model, key, project, day or tag:NAME."""
+
+    by: list[str] = []
+
+
+class UsageSum(msgspec.Struct, kw_only=True):
+    """Sums of one group. Credits and dollars are decimal strings."""
+
+    group: dict[str, str]
+    label: str  # the group's values for people: a key by its name
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    reasoning_tokens: int
+    charged: str
+    shortfall: str
+    charged_usd: str
+    provider_cost_usd: str
+    first_token_ms: float | None
+
+
+class UsageReport(msgspec.Struct, kw_only=True):
+    """Sums by group, and of everything together. Days and hours are those of `zone`."""
+
+    by: list[str]
+    zone: str
+    since: str | None
+    until: str | None
+    rows: list[UsageSum]
+    total: UsageSum
+
+
+def summarise_usage(desk: Desk, request: UsageSummaryQuery) -> UsageReport:
+    """Sum up usage. Raises InvalidRequest, or NotFound for an unknown key."""
+    by = [name.strip() for text in request.by for name in text.split(",") if name.strip()]
+    if len(by) > GROUPS_MAX:
+        raise InvalidRequest(f"usage is grouped by at most {GROUPS_MAX} dimensions", param="by")
+    unknown = [name for name in by if name not in DIMENSIONS and not (name.startswith(TAG) and name != TAG)]
+    if unknown:
+        said = f"{unknown[0]!r} is no dimension; they are {', '.join(DIMENSIONS)} and tag:NAME"
+        raise InvalidRequest(said, "unknown_dimension", param="by")
+    zone, query = zone_of(desk, request), store_query(desk, request)
+    rows = desk.store.usage.summary(query, by, zone)
+    names = {key.key_id: key.name for key in desk.store.keys.list()} if "key" in by else {}
+    return UsageReport(
+        by=by,
+        zone=zone,
+        since=spell_optional(query.since_us),
+        until=spell_optional(query.until_us),
+        rows=[_sum(row, by, names) for row in rows],
+        total=_sum(totals(rows), [], names),
+    )
+
+
+def _sum(row: UsageRow, by: list[str], names: dict[str, str]) -> UsageSum:
+    return UsageSum(
+        group=dict(zip(by, row.keys, strict=True)),
+        label=" · ".join(names.get(value, value) or "—" for value in row.keys),
+        requests=row.requests,
+        errors=row.errors,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cached_input_tokens=row.cached_input_tokens,
+        reasoning_tokens=row.reasoning_tokens,
+        charged=format_amount(row.charged),
+        shortfall=format_amount(row.shortfall),
+        charged_usd=format_amount(row.charged_usd),
+        provider_cost_usd=format_amount(row.provider_cost_usd),
+        first_token_ms=None if row.first_token_ms is None else round(row.first_token_ms, 3),
+    )
