@@ -1,0 +1,368 @@
+"""The composition root: settings → store, providers, planes, doors. The only place that knows every room."""
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import Callable
+from time import monotonic
+from types import FrameType
+
+import msgspec
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+from joytoken import __version__
+from joytoken.admin.desk import Desk
+from joytoken.admin.setup import Prepared, prepare
+from joytoken.admin.vault import VaultError
+from joytoken.api.asgi import build_app
+from joytoken.api.door import Door
+from joytoken.api.edge import EdgeProtocol
+from joytoken.api.head import HeadLimits
+from joytoken.api.manage import manage_routes
+from joytoken.config.settings import Settings
+from joytoken.domain.apikey import ApiKey
+from joytoken.domain.catalog import Catalog
+from joytoken.domain.catalog import Provider as ProviderConfig
+from joytoken.domain.money import parse_amount
+from joytoken.domain.price import Price
+from joytoken.domain.record import UsageRecord
+from joytoken.escrow.engine import Escrow
+from joytoken.escrow.terms import EscrowSettings, RecoveryReport
+from joytoken.gateway.admit import Admission
+from joytoken.gateway.count import Counter
+from joytoken.gateway.exchange import Exchange
+from joytoken.gateway.freeze import Freezer, HoldRules
+from joytoken.gateway.idempotency import Idempotency
+from joytoken.gateway.invoke import Invoker
+from joytoken.gateway.keyring import Keyring
+from joytoken.gateway.relay import Relay
+from joytoken.gateway.settle import Settler
+from joytoken.gateway.snapshot import Adapters, Snapshot
+from joytoken.gateway.windows import Windows
+from joytoken.providers.interface import Provider
+from joytoken.providers.registry import build_provider
+from joytoken.providers.transport import Deadlines, Limits, Pool
+from joytoken.routing.health import Health
+from joytoken.routing.options import options_from
+from joytoken.routing.plan import Router
+from joytoken.store.open import Store
+
+_GC_THRESHOLDS = (50_000, 20, 50)
+_SECOND_MS = 1000
+_FLUSH_AGE_S_MAX = 15  # three heartbeats of the flusher
+_log = logging.getLogger(__name__)
+
+
+class _Configuration:
+    """The store, as the data plane's snapshot reads it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def generation(self) -> int:
+        return self._store.generation()
+
+    def keys_since(self, generation: int) -> tuple[int, list[ApiKey]]:
+        return self._store.keys.changed_since(generation)
+
+    def catalog(self) -> Catalog:
+        return self._store.catalog.snapshot()
+
+
+class Worker:
+    """One worker process: its planes over one store, and its clean end."""
+
+    def __init__(self, desk: Desk, *, slot: int = 0) -> None:
+        self._desk = desk
+        self.store = desk.store
+        settings = desk.settings
+        gateway, upstream = settings.gateway, settings.upstream
+        self._pool = Pool(_limits(settings))
+        self._deadlines = _deadlines(settings)
+        self.escrow = _escrow(desk, slot)
+        windows = Windows(settings.money.zone)
+        self.keyring = Keyring(desk.vault.pepper, windows)
+        adapters = Adapters(self._build)
+        self.counter = Counter()
+        self.snapshot = Snapshot(
+            _Configuration(self.store),
+            self.keyring,
+            adapters,
+            poll_ms=gateway.keyring_poll_ms,
+            prepare=self.counter.prepare,
+        )
+        options = options_from(settings)
+        health = Health(options, monotonic)
+        router = Router(self.snapshot.current, health, options)
+        settler = Settler(escrow=self.escrow, counter=self.counter, charge_cut_streams=gateway.charge_cut_streams)
+        self.admission = Admission(
+            router=router,
+            escrow=self.escrow,
+            windows=windows,
+            trusted_proxies=settings.server.trusted_proxies,
+            default_output_tokens=gateway.default_output_tokens,
+        )
+        self.exchange = Exchange(
+            keyring=self.keyring,
+            admission=self.admission,
+            freezer=Freezer(
+                router=router,
+                escrow=self.escrow,
+                counter=self.counter,
+                windows=windows,
+                catalog=self.snapshot.current,
+                rules=_hold_rules(settings),
+            ),
+            invoker=Invoker(
+                providers=adapters,
+                health=health,
+                escrow=self.escrow,
+                counter=self.counter,
+                attempts_max=upstream.attempts_max,
+                event_bytes_max=upstream.event_bytes_max,
+            ),
+            relay=Relay(
+                settler=settler,
+                escrow=self.escrow,
+                progress_ms=gateway.progress_ms,
+                progress_tokens=gateway.progress_tokens,
+            ),
+            settler=settler,
+            idempotency=_idempotency(desk),
+            record_refusals=gateway.record_refusals,
+            json_depth_max=settings.server.json_depth_max,
+            messages_max=settings.server.messages_max,
+        )
+        self.door = _door(self.exchange, settings)
+
+    def _build(self, config: ProviderConfig) -> Provider:
+        return build_provider(config, self._credential(config), self._pool, self._deadlines)
+
+    def _credential(self, config: ProviderConfig) -> str | None:
+        desk = self._desk
+        if config.sealed_key is not None:
+            try:
+                return desk.vault.open(config.sealed_key, config.name)
+            except VaultError as error:
+                raise ValueError(str(error)) from error
+        return desk.environ.get(config.api_key_env) if config.api_key_env else None
+
+    async def start(self) -> RecoveryReport:
+        """Recover what an earlier process left, register with the store, and read the configuration."""
+        report = await self.escrow.start()
+        await self.snapshot.start()
+        return report
+
+    async def stop(self) -> None:
+        """Give every lease back and close everything. Requests have ended by now."""
+        await self.snapshot.stop()
+        await self.escrow.stop()
+        await self._pool.aclose()
+
+    async def find_record(self, request_id: str) -> UsageRecord | None:
+        """The usage record of a request; one that has just ended is flushed first."""
+        found = await asyncio.to_thread(self.store.usage.get, request_id)
+        if found is None:
+            await self.escrow.flush_now()
+            found = await asyncio.to_thread(self.store.usage.get, request_id)
+        return found
+
+    async def find_price(self, price_id: str) -> Price | None:
+        """A row of the price book."""
+        return await asyncio.to_thread(self.store.catalog.price, price_id)
+
+    async def check_store(self) -> str:
+        """Empty where the store answers."""
+        await asyncio.to_thread(self.store.generation)
+        return ""
+
+    async def check_escrow(self) -> str:
+        """Empty where holds are admitted and settles reach the store, else why not."""
+        stats = self.escrow.stats()
+        if stats.state != "open":
+            return stats.state
+        behind_s = int(stats.flush_age_s)
+        return f"the store took nothing for {behind_s} s" if behind_s > _FLUSH_AGE_S_MAX else ""
+
+    async def check_catalog(self) -> str:
+        """Empty where the configuration was read."""
+        return "" if self.snapshot.generation >= 0 else "not read yet"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.servers:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        # A stop that was asked for is a success; uvicorn would raise the signal again at the end.
+        self._captured_signals.clear()
+
+
+def serve(settings: Settings, announce: Callable[[str, Prepared], None]) -> None:
+    """Prepare the data folder, and serve until SIGTERM or SIGINT.
+
+    `announce` is called with the gateway's URL once it listens, and with what a first run made.
+    """
+    _log_to_stderr(settings)
+    prepared = prepare(settings)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(prepared, announce))
+    finally:
+        prepared.desk.store.close()
+
+
+async def _serve(prepared: Prepared, announce: Callable[[str, Prepared], None]) -> None:
+    desk = prepared.desk
+    settings = desk.settings
+    worker = Worker(desk)
+    report = await worker.start()
+    if report.epoch:
+        _log.info("recovered: %d settled, %d resolved, %d nanocredits", report.settled, report.resolved, report.charged)
+    try:
+        EdgeProtocol.door = worker.door
+        app = build_app(
+            keyring=worker.keyring,
+            snapshot=worker.snapshot,
+            permit=worker.admission.permit,
+            lookup=worker.find_record,
+            price_of=worker.find_price,
+            ready_checks={"store": worker.check_store, "escrow": worker.check_escrow, "catalog": worker.check_catalog},
+            version=__version__,
+            extra_routes=manage_routes(desk),
+            limits=worker.door.limits,
+            correlation_id_chars_max=settings.gateway.correlation_id_chars_max,
+        )
+        server = _Server(_server_config(app, settings), lambda url: announce(url, prepared))
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        await server.serve()
+    finally:
+        await worker.stop()
+
+
+def _server_config(app: Starlette, settings: Settings) -> uvicorn.Config:
+    server = settings.server
+    return uvicorn.Config(
+        app,
+        host=server.host,
+        port=server.port,
+        http=EdgeProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=4096,
+        timeout_graceful_shutdown=max(1, server.drain_ms // _SECOND_MS),
+        timeout_keep_alive=server.keepalive_ms // _SECOND_MS,
+    )
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonLines() if settings.log.format == "json" else text)
+    # What libraries tell of their ordinary doings is of no use to an operator; "debug" shows that too.
+    others = settings.log.level if settings.log.level != "info" else "warning"
+    logging.basicConfig(level=others.upper(), handlers=[handler], force=True)
+    logging.getLogger("joytoken").setLevel(settings.log.level.upper())
+
+
+def _escrow(desk: Desk, slot: int) -> Escrow:
+    money = desk.settings.money
+    return Escrow(
+        desk.store.ledger,
+        worker=f"{socket.gethostname()}:{slot}",
+        journal_dir=desk.settings.data_dir / "journal",
+        settings=EscrowSettings(
+            flush_ms=money.flush_ms,
+            flush_records=money.flush_records_max,
+            hold_wait_ms=money.hold_wait_ms,
+            idle_ms=money.lease_idle_ms,
+            lease_ms=money.lease_seconds * _SECOND_MS,
+            journal_segment_bytes=money.journal_bytes,
+        ),
+    )
+
+
+def _hold_rules(settings: Settings) -> HoldRules:
+    gateway = settings.gateway
+    return HoldRules(
+        default_output_tokens=gateway.default_output_tokens,
+        output_tokens_max=gateway.output_tokens_max,
+        default_hold=parse_amount(gateway.default_hold_credits),
+        hold_least=parse_amount(gateway.hold_least_credits),
+    )
+
+
+def _idempotency(desk: Desk) -> Idempotency:
+    gateway = desk.settings.gateway
+    return Idempotency(
+        desk.store.idempotency,
+        desk.store.usage,
+        answer_bytes_max=gateway.idempotency_answer_bytes_max,
+        hours=gateway.idempotency_hours,
+        under_way_ms_max=desk.settings.upstream.total_ms + gateway.drain_ms,
+    )
+
+
+def _door(exchange: Exchange, settings: Settings) -> Door:
+    server, gateway = settings.server, settings.gateway
+    return Door(
+        exchange,
+        HeadLimits(**{name: getattr(server, name) for name in HeadLimits.__struct_fields__}),
+        correlation_id_chars_max=gateway.correlation_id_chars_max,
+        drains_max=gateway.drains_max,
+        drain_ms=gateway.drain_ms,
+    )
+
+
+def _deadlines(settings: Settings) -> Deadlines:
+    upstream = settings.upstream
+    return Deadlines(
+        connect_ms=upstream.connect_ms,
+        first_byte_ms=upstream.first_byte_ms,
+        idle_ms=upstream.idle_ms,
+        total_ms=upstream.total_ms,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    upstream = settings.upstream
+    return Limits(
+        connections_max=upstream.connections_max,
+        keepalive_ms=upstream.keepalive_ms,
+        header_bytes_max=upstream.header_bytes_max,
+        body_bytes_max=upstream.body_bytes_max,
+        buffer_bytes_max=upstream.buffer_bytes_max,
+    )

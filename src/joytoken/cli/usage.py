@@ -1,0 +1,131 @@
+"""`joytoken usage`: where the money went."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from joytoken.admin.operations import REQUESTS_LIST, USAGE_SUMMARY
+from joytoken.admin.receipts import RequestDocument
+from joytoken.admin.requests import PAGE_MAX, RequestQuery
+from joytoken.admin.usage import UsageSummaryQuery
+from joytoken.cli.output import Output
+from joytoken.cli.session import Admin, managing
+
+# A spreadsheet takes a cell that begins like this for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which requests count."""
+    for option in reversed(
+        (
+            click.option("--since", metavar="WHEN", help="24h, 30d, 2026-11-01 or an ISO 8601 time."),
+            click.option("--until", metavar="WHEN", help="The same; not included."),
+            click.option("--zone", metavar="Z", help="Time zone of days. [default: the reporting zone]"),
+            click.option("--key", metavar="ID", help="Only of this key."),
+            click.option("--model", metavar="M", help="Only of this model."),
+            click.option("--provider", metavar="NAME", help="Only through this provider."),
+            click.option("--tier", metavar="T", help="Only in this tier."),
+            click.option("--project", metavar="NAME", help="Only of this project."),
+            click.option("--application", metavar="NAME", help="Only of this application."),
+            click.option("--environment", metavar="NAME", help="Only of this environment."),
+            click.option("--task", metavar="NAME", help="Only of this task."),
+            click.option("--end-user", metavar="NAME", help="Only for this user of the caller's."),
+            click.option("--ending", metavar="NAME", help="Only those that ended so."),
+            click.option("--correlation-id", metavar="ID", help="Only with this X-Request-ID."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def usage() -> None:
+    """Where the money went."""
+
+
+@usage.command()
+@click.option("--by", multiple=True, metavar="D", help="model, key, project, day, hour, tier, …, tag:NAME. Repeat.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values on stdout.")
+@filter_options
+@managing
+def summary(admin: Admin, out: Output, *, by: tuple[str, ...], as_csv: bool, **filters: Any) -> None:
+    """Sums by any grouping, in any time zone."""
+    report = admin.call(USAGE_SUMMARY, UsageSummaryQuery(by=list(by), **filters))
+    if out.as_json:
+        out.document(report)
+        return
+    sums = ("requests", "errors", "input_tokens", "output_tokens", "charged", "charged_usd")
+    if as_csv:
+        rows: Iterator[dict[str, object]] = ({**row.group, **_values(row, sums)} for row in report.rows)
+        _write_csv([*report.by, *sums], rows)
+        return
+    heads = (", ".join(report.by) or "everything", "requests", "errors", "input", "output", "credits", "USD")
+    lines = [(row.label or "all", *_values(row, sums).values()) for row in report.rows]
+    if len(lines) > 1:
+        lines.append(("total", *_values(report.total, sums).values()))
+    out.table(heads, lines, right=heads[1:])
+    if {"day", "hour"} & set(report.by):
+        out.say(f"Times of {report.zone}.")
+
+
+@usage.command()
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values on stdout, instead of JSON lines.")
+@filter_options
+@managing
+def export(admin: Admin, out: Output, *, as_csv: bool, **filters: Any) -> None:
+    """Every request, newest first: one JSON document a line, or --csv."""
+    found = _all(admin, filters)
+    if as_csv:
+        names = list(RequestDocument.__struct_fields__)
+        _write_csv(names, (_flat(request) for request in found))
+        return
+    for request in found:
+        out.line(request)
+
+
+def _all(admin: Admin, filters: dict[str, Any]) -> Iterator[RequestDocument]:
+    before: str | None = None
+    while True:
+        page = admin.call(REQUESTS_LIST, RequestQuery(limit=PAGE_MAX, before=before, **filters))
+        yield from page.requests
+        if page.next is None:
+            return
+        before = page.next
+
+
+def _values(row: Any, names: tuple[str, ...]) -> dict[str, object]:
+    return {name: getattr(row, name) for name in names}
+
+
+def _flat(request: RequestDocument) -> dict[str, object]:
+    values = msgspec.structs.asdict(request)
+    values["tags"] = msgspec.json.encode(request.tags).decode() if request.tags else ""
+    return values
+
+
+def _write_csv(names: list[str], rows: Iterator[dict[str, object]]) -> None:
+    line = io.StringIO()
+    writer = csv.DictWriter(line, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+        sys.stdout.write(line.getvalue())
+        line.seek(0)
+        line.truncate()
+    sys.stdout.write(line.getvalue())
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").replace(".", "", 1).isdecimal()
