@@ -1,0 +1,5 @@
+"""The answers of this folder come from the gateway that the journeys use."""
+
+from tests.journeys.conftest import customer, open_gateway, server, stub
+
+__all__ = ["customer", "open_gateway", "server", "stub"]
