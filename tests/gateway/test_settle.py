@@ -12,7 +12,7 @@ async def trail(world):
     world.key("ann")
     world.serves(a_model("plain", "acme", context_tokens=6_000))
     _, made = await world.serve(chat())
-    made.detail_notes.clear()
+    made.notes = ()
     return made
 
 
@@ -29,7 +29,7 @@ async def trail(world):
 )
 async def test_bounds(world, trail, reported, output_bytes, bounded):
     assert world.settler.bound(trail, reported, output_bytes) == bounded
-    assert bool(trail.detail_notes) == (reported != bounded)
+    assert bool(trail.notes) == (reported != bounded)
 
 
 async def test_input_is_bounded_by_the_bytes_and_the_context(world, trail):

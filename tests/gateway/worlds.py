@@ -320,7 +320,7 @@ class World:
             account = wallet_account(key.owner_id, tier)
             if amount:
                 self.store.ledger.top_up(account, amount, "for the test", f"{account}", "test", 1)
-        return self.keyring.find(name.encode(), NOW_US)
+        return self.keyring.find(self.keyring.digest(name.encode()), NOW_US)
 
     def trail(self, body, secret=b"ann", **headers):
         self.requests += 1

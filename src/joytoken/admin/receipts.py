@@ -161,12 +161,12 @@ def receipt(record: UsageRecord, price: Price | None) -> Receipt:
             requested_model=record.model_requested,
             requested_tier=detail.requested_tier,
             tier=record.tier,
-            tier_fallbacks=detail.tier_fallbacks,
+            tier_fallbacks=list(detail.tier_fallbacks),
             candidates=_decode_candidates(detail.candidates),
         ),
         attempts=[_attempt(attempt) for attempt in detail.attempts],
         timings={} if detail.timings is None else _milliseconds(msgspec.structs.asdict(detail.timings)),
-        notes=detail.notes,
+        notes=list(detail.notes),
     )
 
 

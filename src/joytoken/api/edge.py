@@ -15,15 +15,15 @@ from typing import Any
 import httptools
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from joytoken.api.connection import CLOSE, AnsweringProtocol
 from joytoken.api.door import Door
-from joytoken.api.head import Framing, HeadError, HeadLimits, check_size, read_head
+from joytoken.api.head import Framing, HeadError, HeadLimits, KnownHead, check_size, known_head, path_of, read_head
 from joytoken.domain.errors import GatewayError, InvalidRequest
 from joytoken.gateway.call import Call
 from joytoken.gateway.keyring import Principal
-from joytoken.gateway.relay import error_object, ids_head
 from joytoken.gateway.trail import Trail
 
 HOT_PATH = b"/openai/v1/chat/completions"
@@ -31,10 +31,9 @@ _UNREAD_BODY_BYTES_MAX = 65_536  # of a refused request, so that its connection 
 _LINGER_MS = 5_000  # a client that is still sending when it was answered has this time to see the answer
 _encode = msgspec.json.Encoder().encode
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE = b"connection: close\r\n"
 
 
-class EdgeProtocol(HttpToolsProtocol):
+class EdgeProtocol(AnsweringProtocol):
     """One connection. `door` is set on the class by the composition root, once per process."""
 
     door: Door
@@ -48,10 +47,10 @@ class EdgeProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.limits: HeadLimits = self.door.limits
-        self.paused = False  # the caller's side of back-pressure
-        self.since = monotonic()  # when the current phase began, for the sweep
         self.phase = "head"
         self._head_bytes = 0
+        self._known: KnownHead | None = None
+        self._whole: bytes | None = None  # the bytes of a request that came in one piece
         self._hot = False
         self._trail: Trail | None = None
         self._principal: Principal | None = None
@@ -59,14 +58,6 @@ class EdgeProtocol(HttpToolsProtocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._task: asyncio.Task[None] | None = None
-        self._started = False
-        self._answered = False
-        self._ahead = False  # the client sent more before its answer
-        self._keep_alive = True
-        self._chunked = True
-        self._drained: asyncio.Future[None] | None = None
-        self._stopping = False
-        self.gone = False
 
     # -- the connection -------------------------------------------------------------------------------------------
 
@@ -96,9 +87,17 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if self.phase == "end":
             return
+        self._whole = None
         if self.phase == "idle":
+            if self._known is not None:
+                body = self._known.body_of(data)
+                if body is not None:
+                    self._begin_known(self._known.call, body)
+                    return
             self.phase, self.since = "head", monotonic()
         if self.phase == "head":
+            if not self._head_bytes:
+                self._whole = data
             self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -130,7 +129,7 @@ class EdgeProtocol(HttpToolsProtocol):
             body = _encode({"error": error})
             head = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
             head += b"x-request-id: %b\r\nx-daoe-request-id: %b\r\n" % (given.encode(), given.encode())
-            self.transport.write(STATUS_LINE[status] + head + _CLOSE + b"\r\n" + body)
+            self.transport.write(STATUS_LINE[status] + head + CLOSE + b"\r\n" + body)
         self._end()
 
     @property
@@ -183,8 +182,7 @@ class EdgeProtocol(HttpToolsProtocol):
         framing = read_head(self.headers, call)
         if not framing.names_host and self.parser.get_http_version() == "1.1":
             raise HeadError("missing_host", "an HTTP/1.1 request names its Host")
-        path = self.url if self.url[:1] == b"/" else _path_of(self.url)
-        if path.partition(b"?")[0] == HOT_PATH and self.parser.get_method() == b"POST":
+        if path_of(self.url) == HOT_PATH and self.parser.get_method() == b"POST":
             self._begin_hot(call, framing)
             return
         url, headers = self.url, self.headers
@@ -227,8 +225,7 @@ class EdgeProtocol(HttpToolsProtocol):
         assert principal is not None
         trail.call.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body, self._body_bytes = [], 0
-        task = self._task = self.loop.create_task(self._serve(principal, trail))
-        self.tasks.add(task)
+        self._start(principal, trail)
 
     # -- the hot route --------------------------------------------------------------------------------------------
 
@@ -254,6 +251,27 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if framing.expects_continue:
             self.transport.write(_CONTINUE)
+        if self._whole is not None and self._keep_alive and self._chunked:
+            self._known = known_head(self._whole, framing, call, self.limits)
+
+    def _begin_known(self, like: Call, body: bytes) -> None:
+        """A whole request whose head this connection has sent before."""
+        self.phase, self.since = "answer", monotonic()
+        call = Call(self.since, time_ns() // 1000, like.peer_ip)
+        call.body, call.digest = body, like.digest
+        call.forwarded_for, call.real_ip = like.forwarded_for, like.real_ip
+        trail = self._trail = self.door.open_trail(call)
+        try:
+            principal = self.door.exchange.authenticate(trail)
+        except GatewayError as error:
+            self._refusal = error
+            self._answer_refusal()
+            return
+        self._start(principal, trail)
+
+    def _start(self, principal: Principal, trail: Trail) -> None:
+        task = self._task = self.loop.create_task(self._serve(principal, trail))
+        self.tasks.add(task)
 
     def _answer_refusal(self) -> None:
         assert self._trail is not None
@@ -283,68 +301,6 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         self.phase, self.since = "idle", monotonic()
         self._started = self._answered = False
-
-    # -- the caller's side (gateway.caller.Caller) ----------------------------------------------------------------
-
-    def reply(self, status: int, headers: bytes, body: bytes) -> None:
-        """Send a whole answer."""
-        self._started = self._answered = True
-        if self.gone:
-            return
-        close = b"" if self._keep_alive and not self._ahead and not self._stopping else _CLOSE
-        self.transport.write(
-            b"%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[status], headers, len(body), close, body)
-        )
-
-    def fail(self, status: int, headers: bytes, body: bytes) -> None:
-        """Send an error; break off where an answer has begun already."""
-        if not self._started:
-            self.reply(status, headers, body)
-        elif not self.gone:
-            self.transport.abort()
-
-    def start(self, status: int, headers: bytes) -> None:
-        """Begin a streamed answer."""
-        self._started = True
-        if self.gone:
-            return
-        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
-        if not self._chunked:
-            self._keep_alive = False
-        close = b"" if self._keep_alive and not self._ahead and not self._stopping else _CLOSE
-        self.transport.write(b"%b%b%b%b\r\n" % (STATUS_LINE[status], headers, framing, close))
-
-    def write(self, data: bytes) -> None:
-        """Send a part of a streamed answer."""
-        if not self.gone:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-
-    def finish(self) -> None:
-        """End a streamed answer."""
-        self._answered = True
-        if self._chunked and not self.gone:
-            self.transport.write(b"0\r\n\r\n")
-
-    async def drain(self) -> None:
-        """Wait until the caller has taken what was written, or is gone."""
-        if self.gone or not self.paused:
-            return
-        self._drained = self.loop.create_future()
-        try:
-            await self._drained
-        finally:
-            self._drained = None
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.paused = True
-        self.since = monotonic()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.paused = False
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
 
     # -- uvicorn's life cycle, and the sweep ----------------------------------------------------------------------
 
@@ -379,16 +335,5 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def _path_of(target: bytes) -> bytes:
-    """The path of a target in absolute form (`http://host/path`), which HTTP/1.1 servers must accept."""
-    try:
-        return httptools.parse_url(target).path or b"/"
-    except httptools.HttpParserInvalidURLError:
-        raise HeadError("invalid_target", "the request target is not valid") from None
-
-
 def _too_large(most: int) -> InvalidRequest:
     return InvalidRequest(f"the body is larger than {most} bytes", "body_too_large")
-
-
-__all__ = ["HOT_PATH", "EdgeProtocol", "error_object", "ids_head"]

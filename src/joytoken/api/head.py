@@ -1,5 +1,6 @@
 """The head of a request: its limits, its framing, and the few headers that the gateway reads."""
 
+import httptools
 import msgspec
 
 from joytoken.gateway.call import Call
@@ -73,6 +74,47 @@ class Framing:
         self._seen += b"l"
 
 
+class KnownHead:
+    """A head that was read on this connection: what comes in the same bytes but for its length need not be read anew.
+
+    Most clients send the same head with every request of a connection. Nothing is guessed: every byte but the digits
+    of `Content-Length` is compared, and a request that did not come whole in one piece is read as any other.
+    """
+
+    __slots__ = ("_after", "_before", "_digits_at", "_body_bytes_max", "call")
+
+    def __init__(self, before: bytes, after: bytes, call: Call, body_bytes_max: int) -> None:
+        self._before = before
+        self._digits_at = len(before)
+        self._after = after
+        self._body_bytes_max = body_bytes_max
+        self.call = call
+
+    def body_of(self, data: bytes) -> bytes | None:
+        """The body of a whole request with this head; None for anything else."""
+        if not data.startswith(self._before):
+            return None
+        end = data.find(b"\r", self._digits_at, self._digits_at + _LENGTH_DIGITS_MAX + 1)
+        digits = data[self._digits_at : end]
+        if end < 0 or not digits.isdigit() or not data.startswith(self._after, end):
+            return None
+        body = data[end + len(self._after) :]
+        return body if len(body) == int(digits) <= self._body_bytes_max else None
+
+
+def known_head(data: bytes, framing: Framing, call: Call, limits: HeadLimits) -> KnownHead | None:
+    """Remember the head of a request that came whole in `data`; None where its next ones will differ anyway."""
+    end = data.find(b"\r\n\r\n") + 4
+    if end < 4 or framing.expects_continue or call.correlation is not None or call.idempotency_key is not None:
+        return None
+    at = data[:end].lower().find(b"\r\ncontent-length:") + 17
+    stop = data.find(b"\r", at)
+    digits = data[at:stop].lstrip(b" \t")
+    if at < 17 or not digits.isdigit() or int(digits) != framing.content_length or len(data) - end != int(digits):
+        return None
+    return KnownHead(data[: stop - len(digits)], data[stop:end], call, limits.body_bytes_max)
+
+
 # Headers that may stand once, and those of which the last counts, by their lower-case name.
 _ONCE = {
     b"authorization": "authorization",
@@ -126,3 +168,13 @@ def check_size(headers: list[tuple[bytes, bytes]], limits: HeadLimits) -> None:
         raise HeadError("too_many_headers", f"the request has more than {limits.header_count_max} headers", 431)
     if sum([len(name) + len(value) + 4 for name, value in headers]) > limits.header_bytes_max:
         raise HeadError("headers_too_large", f"the headers are larger than {limits.header_bytes_max} bytes", 431)
+
+
+def path_of(target: bytes) -> bytes:
+    """The path of a request's target, also of one in absolute form (`http://host/path`). Raises HeadError."""
+    if target[:1] == b"/":
+        return target.partition(b"?")[0]
+    try:
+        return httptools.parse_url(target).path or b"/"
+    except httptools.HttpParserInvalidURLError:
+        raise HeadError("invalid_target", "the request target is not valid") from None

@@ -39,14 +39,14 @@ class Detail(msgspec.Struct, omit_defaults=True):
     rule: str = ""  # how the model was found
     requested_tier: str = ""
     candidates: msgspec.Raw = msgspec.Raw(b"[]")  # list of Candidate
-    tier_fallbacks: list[str] = []  # tiers whose wallet could not carry the request, in order
+    tier_fallbacks: tuple[str, ...] = ()  # tiers whose wallet could not carry the request, in order
     attempts: list[Attempt] = []
     timings: Timings | None = None
     hold_accounts: tuple[str, ...] = ()
     input_bound: int = 0  # tokens that the hold allowed for
     output_bound: int = 0
     clamped: bool = False
-    notes: list[str] = []  # anything a payer should know: usage bounded, clamped, drained, …
+    notes: tuple[str, ...] = ()  # anything a payer should know: usage bounded, clamped, drained, …
 
 
 class UsageRecord(msgspec.Struct, array_like=True, gc=False):

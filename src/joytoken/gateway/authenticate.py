@@ -13,6 +13,16 @@ def authenticate(call: Call, keyring: Keyring) -> Principal:
     Raises MissingKey (401) where no key came and InvalidKey (403) where it is unknown, revoked or expired; which of
     the three it is, the answer does not tell.
     """
+    digest = call.digest
+    if digest is None:
+        digest = call.digest = keyring.digest(_secret_of(call))
+    principal = keyring.find(digest, call.started_us)
+    if principal is None:
+        raise InvalidKey("invalid api key: it is unknown, revoked or expired")
+    return principal
+
+
+def _secret_of(call: Call) -> bytes:
     secret = call.api_key
     if secret is not None:
         secret = secret.strip()
@@ -22,7 +32,4 @@ def authenticate(call: Call, keyring: Keyring) -> Principal:
             secret = value[7:].strip()
     if not secret:
         raise MissingKey("missing api key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`")
-    principal = keyring.find(secret, call.started_us)
-    if principal is None:
-        raise InvalidKey("invalid api key: it is unknown, revoked or expired")
-    return principal
+    return secret

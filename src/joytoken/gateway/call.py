@@ -16,32 +16,21 @@ from joytoken.domain.errors import InvalidRequest
 class Call:
     """One request. Header values are the raw bytes of the first header of that name, or None."""
 
-    __slots__ = (
-        "api_key",
-        "authorization",
-        "body",
-        "correlation",
-        "endpoint",
-        "forwarded_for",
-        "idempotency_key",
-        "peer_ip",
-        "real_ip",
-        "started",
-        "started_us",
-    )
+    # What most requests leave as it is stands on the class.
+    endpoint: str = "chat"
+    body: bytes = b""
+    authorization: bytes | None = None
+    api_key: bytes | None = None
+    correlation: bytes | None = None
+    forwarded_for: bytes | None = None
+    real_ip: bytes | None = None
+    idempotency_key: bytes | None = None
+    digest: bytes | None = None  # of the credential, once it was looked at
 
     def __init__(self, started: float, started_us: int, peer_ip: str) -> None:
         self.started = started  # monotonic seconds
         self.started_us = started_us  # unix microseconds
         self.peer_ip = peer_ip
-        self.endpoint = "chat"
-        self.body = b""
-        self.authorization: bytes | None = None
-        self.api_key: bytes | None = None
-        self.correlation: bytes | None = None
-        self.forwarded_for: bytes | None = None
-        self.real_ip: bytes | None = None
-        self.idempotency_key: bytes | None = None
 
 
 class Part(msgspec.Struct, gc=False):

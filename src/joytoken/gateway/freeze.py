@@ -85,7 +85,7 @@ class Freezer:
             except Closed as closed:
                 raise store_away(closed) from None
             excluded += (plan.tier,)
-            trail.tier_fallbacks.append(plan.tier)
+            trail.tier_fallbacks += (plan.tier,)
             try:
                 plan = self._router.plan(
                     principal.policy, needs, exclude_tiers=excluded, input_tokens=trail.input_bound

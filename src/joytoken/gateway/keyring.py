@@ -81,9 +81,13 @@ class Keyring:
     def __len__(self) -> int:
         return len(self._digests)
 
-    def find(self, secret: bytes, now_us: int) -> Principal | None:
-        """The principal of a secret; None where it is unknown, revoked or expired."""
-        found = self._by_digest.get(secret_digest(secret, self._pepper))
+    def digest(self, secret: bytes) -> bytes:
+        """What a secret is found by."""
+        return secret_digest(secret, self._pepper)
+
+    def find(self, digest: bytes, now_us: int) -> Principal | None:
+        """The principal of a secret by its digest; None where it is unknown, revoked or expired."""
+        found = self._by_digest.get(digest)
         if found is None:
             return None
         principal, until_us = found

@@ -20,60 +20,34 @@ _SECOND_US = 1_000_000
 class Trail:
     """Everything that is known of a request so far. Later steps read what earlier ones wrote."""
 
-    __slots__ = (
-        "attempts",
-        "call",
-        "chat",
-        "choice",
-        "clamped",
-        "content",
-        "correlation_id",
-        "detail_notes",
-        "entered",
-        "ending",
-        "error",
-        "failover",
-        "hold",
-        "input_bound",
-        "output_bound",
-        "plan",
-        "principal",
-        "record",
-        "request_id",
-        "reserved_tokens",
-        "tier_fallbacks",
-        "timings",
-        "unroutable",
-        "unsent",
-        "usage",
-    )
+    # What most requests leave as it is stands on the class.
+    correlation_id: str = ""
+    principal: Principal | None = None
+    chat: Chat | None = None
+    content: Content | None = None
+    plan: Plan | None = None
+    choice: Choice | None = None
+    hold: Hold | None = None
+    record: UsageRecord | None = None
+    usage: Usage | None = None
+    ending: Ending = "refused"
+    error: GatewayError | None = None
+    tier_fallbacks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    input_bound: int = 0
+    output_bound: int = 0
+    entered: bool = False  # counted into the key's rates
+    reserved_tokens: int = 0
+    clamped: bool = False
+    failover: bool = False
+    unroutable: GatewayError | None = None
+    unsent: bool = False  # the caller left before the provider was sent anything
 
     def __init__(self, call: Call, request_id: str) -> None:
         self.call = call
         self.request_id = request_id
-        self.correlation_id = ""
-        self.principal: Principal | None = None
-        self.chat: Chat | None = None
-        self.content: Content | None = None
-        self.plan: Plan | None = None
-        self.choice: Choice | None = None
-        self.hold: Hold | None = None
-        self.record: UsageRecord | None = None
-        self.usage: Usage | None = None
-        self.ending: Ending = "refused"
-        self.error: GatewayError | None = None
         self.attempts: list[Attempt] = []
         self.timings = Timings()
-        self.tier_fallbacks: list[str] = []
-        self.detail_notes: list[str] = []
-        self.input_bound = 0
-        self.output_bound = 0
-        self.entered = False  # counted into the key's rates
-        self.reserved_tokens = 0
-        self.clamped = False
-        self.failover = False
-        self.unroutable: GatewayError | None = None
-        self.unsent = False  # the caller left before the provider was sent anything
 
     def at(self) -> int:
         """Microseconds since the request began."""
@@ -81,7 +55,7 @@ class Trail:
 
     def note(self, text: str) -> None:
         """Put something that a payer should know onto the receipt."""
-        self.detail_notes.append(text)
+        self.notes += (text,)
 
     def detail(self) -> bytes:
         """The receipt's details as the JSON document that is stored with the usage record."""
@@ -98,6 +72,6 @@ class Trail:
                 input_bound=self.input_bound,
                 output_bound=self.output_bound,
                 clamped=self.clamped,
-                notes=self.detail_notes,
+                notes=self.notes,
             )
         )
