@@ -325,7 +325,7 @@ class World:
     def trail(self, body, secret=b"ann", **headers):
         self.requests += 1
         call = a_call(body, secret, **headers)
-        return Trail(call, request_id(call.started_us // 1000, self.requests.to_bytes(10, "big")))
+        return Trail(call, request_id(call.started_us // 1000, self.requests))
 
     async def serve(self, body, secret=b"ann", *, caller=None, **headers):
         """One request to its end; gives caller and trail."""

@@ -103,7 +103,7 @@ def create_key(desk: Desk, request: KeyCreate) -> KeyCreated:
     policy = policy_from(request, Policy())
     credential, secret = _new_secret(desk, now)
     key = ApiKey(
-        key_id="key-" + uuid7_hex(now // 1000, desk.entropy(10)),
+        key_id="key-" + uuid7_hex(now // 1000, int.from_bytes(desk.entropy(10), "big")),
         name=name,
         owner_id=request.owner,
         organisation=DEFAULT_ORGANISATION,

@@ -63,7 +63,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        own = request_id(time.time_ns() // 1_000_000, secrets.token_bytes(10))
+        own = request_id(time.time_ns() // 1_000_000, secrets.randbits(80))
         scope.setdefault("state", {})["request_id"] = own
         name = self._correlation_of(scope) or own.encode()
         bodiless = scope["method"] == "HEAD"

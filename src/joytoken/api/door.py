@@ -65,11 +65,11 @@ class Door:
 
     def new_id(self) -> str:
         """An id for a request that could not be read."""
-        return request_id(time_ns() // 1_000_000, self._random.randbytes(10))
+        return request_id(time_ns() // 1_000_000, self._random.getrandbits(80))
 
     def open_trail(self, call: Call) -> Trail:
         """A trail with ids of its own; the caller's `X-Request-ID` is kept beside it where it is well-formed."""
-        trail = Trail(call, request_id(call.started_us // 1000, self._random.randbytes(10)))
+        trail = Trail(call, request_id(call.started_us // 1000, self._random.getrandbits(80)))
         given = call.correlation
         if given is not None and 1 <= len(given) <= self._correlation_id_chars_max and _visible(given):
             trail.correlation_id = given.decode("ascii")

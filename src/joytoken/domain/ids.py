@@ -11,18 +11,19 @@ _BODY_DIGITS = 43  # 62**43 > 2**256
 _CHECK_DIGITS = 6  # 62**6 > 2**32
 
 
-def uuid7_hex(time_ms: int, entropy: bytes) -> str:
-    """A UUID version 7 (RFC 9562) in 32 hex digits from a unix time in milliseconds and 10 random bytes."""
-    tail = int.from_bytes(entropy[:10], "big")
-    value = (time_ms & 0xFFFF_FFFF_FFFF) << 80
-    value |= 0x7000 << 64 | ((tail >> 62) & 0xFFF) << 64
-    value |= 0b10 << 62 | (tail & 0x3FFF_FFFF_FFFF_FFFF)
-    return f"{value:032x}"
+_UUID7_RANDOM = 0x0FFF_3FFF_FFFF_FFFF_FFFF  # what stays of the lower 80 bits beside …
+_UUID7_MARKS = 0x7000_8000_0000_0000_0000  # … version 7 and the variant
 
 
-def request_id(time_ms: int, entropy: bytes) -> str:
+def uuid7_hex(time_ms: int, entropy: int) -> str:
+    """A UUID version 7 (RFC 9562) in 32 hex digits from a unix time in milliseconds and 80 random bits."""
+    return f"{(time_ms & 0xFFFF_FFFF_FFFF) << 80 | entropy & _UUID7_RANDOM | _UUID7_MARKS:032x}"
+
+
+def request_id(time_ms: int, entropy: int) -> str:
     """The gateway's own id of one request, for example ``req-0197…``; also the key of its usage record."""
-    return "req-" + uuid7_hex(time_ms, entropy)
+    value = (time_ms & 0xFFFF_FFFF_FFFF) << 80 | entropy & _UUID7_RANDOM | _UUID7_MARKS
+    return f"req-{value:032x}"
 
 
 def billing_id(request: str) -> str:

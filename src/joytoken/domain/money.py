@@ -33,14 +33,12 @@ def parse_amount(text: str) -> int:
 
 def format_amount(nano: int) -> str:
     """Spell nano-units as a decimal string with 6 to 9 decimals, exactly."""
-    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
-    whole, fraction = divmod(nano, NANO)
-    digits = f"{fraction:09d}"
-    if digits[6:] == "000":  # six decimals are the contract's least
-        digits = digits[:6]
-    elif digits[-1] == "0":
-        digits = digits.rstrip("0")
-    return f"{sign}{whole}.{digits}"
+    if nano < 0:
+        return "-" + format_amount(-nano)
+    text = f"{nano // NANO}.{nano % NANO:09d}"
+    if text[-1] != "0":
+        return text
+    return text[:-3] if text[-3:] == "000" else text.rstrip("0")  # six decimals are the contract's least
 
 
 def short_amount(nano: int) -> str:

@@ -21,7 +21,10 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Timings(msgspec.Struct, omit_defaults=True, gc=False):
-    """Microseconds since the request began at which each step was done; 0 where it did not run."""
+    """Microseconds since the request began at which each step was done; 0 where it did not run.
+
+    `admit` and `route` are told apart from `freeze` only where the hold had to wait: the three take microseconds.
+    """
 
     authenticate: int = 0
     admit: int = 0

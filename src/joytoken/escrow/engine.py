@@ -146,10 +146,13 @@ class Escrow(Supply):
 
     # ── holds ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def try_hold(self, record: UsageRecord, wants: Sequence[Want], amount: int, input_cost: int) -> Hold | None:
+    def try_hold(
+        self, record: UsageRecord, wants: Sequence[Want], amount: int, input_cost: int, *, called: bool = False
+    ) -> Hold | None:
         """Freeze an amount (nanocredits) on each account, if the leases here can carry it; None if not.
 
-        Journalled when this returns. `input_cost`: what a call costs before anything is streamed. Raises Closed.
+        Journalled when this returns. `input_cost`: what a call costs before anything is streamed. `called`: the
+        provider is called at once, so that one record says both. Raises Closed.
         """
         if self._closed is not None:
             raise self._closed
@@ -160,7 +163,7 @@ class Escrow(Supply):
             if lease is None or lease.free < amount or lease.waiters:
                 return None
             parts.append(lease)
-        return self._take(record, tuple(parts), amount, input_cost)
+        return self._take(record, tuple(parts), amount, input_cost, called=called)
 
     async def hold(self, record: UsageRecord, wants: Sequence[Want], amount: int, input_cost: int) -> Hold:
         """Freeze an amount on each account, asking the store and waiting for releases where that can help.

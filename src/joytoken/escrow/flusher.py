@@ -148,9 +148,12 @@ class Flusher:
 
     def _freeze(self) -> Batch:
         """Take what is there, as one batch that stays as it is until the store has it."""
-        settles: list[SettleRow] = []
-        while self.settles and len(settles) < 4 * self._settings.flush_records:
-            settles.append(self.settles.popleft())
+        waiting = self.settles
+        settles = [waiting.popleft() for _ in range(min(len(waiting), 4 * self._settings.flush_records))]
+        charges: dict[str, int] = {}
+        for _, accounts, charged, _ in settles:
+            for account in accounts:
+                charges[account] = charges.get(account, 0) + charged
         upto = settles[-1][0] if settles else 0
         returns: dict[str, int] = {}
         # A return may be sent with or after every settle before it, and never skips one.
@@ -160,7 +163,7 @@ class Flusher:
             for account, amount in parts.items():
                 returns[account] = returns.get(account, 0) + amount
         now_us = self._wall_us()
-        return Batch(upto, settles, returns, now_us, now_us + self._settings.lease_deadline_ms * 1000)
+        return Batch(upto, settles, returns, now_us, now_us + self._settings.lease_deadline_ms * 1000, charges)
 
     def _flush(self) -> None:
         batch = self._frozen

@@ -4,7 +4,7 @@ All of it runs in the event loop; only the flusher's deques are seen by another 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -52,14 +52,16 @@ class Supply:
         lease.limit = want.limit
         return lease
 
-    def _take(self, record: UsageRecord, leases: tuple[Lease, ...], amount: int, input_cost: int) -> Hold:
+    def _take(
+        self, record: UsageRecord, leases: tuple[Lease, ...], amount: int, input_cost: int, *, called: bool = False
+    ) -> Hold:
         """Write the HOLD, then move the integers: nothing has happened where the journal is full."""
         record.hold = amount
-        hold = Hold(record, leases, amount, input_cost)
+        hold = Hold(record, leases, amount, input_cost, called=called)
         if hold.request_id in self._open:
             raise ValueError(f"request {hold.request_id} has an open hold already")
         try:
-            hold.reserve = self._journal.hold((amount, input_cost, hold.accounts, False, -1, record))
+            hold.reserve = self._journal.hold((amount, input_cost, hold.accounts, called, -1, record))
         except JournalFull as full:
             self._flusher.hurry()
             raise Closed("the journal is full: the store does not keep up") from full
@@ -275,10 +277,9 @@ class Supply:
         self._acknowledged_at = sent
         self._journal.applied_seq = max(self._journal.applied_seq, flushed.applied_seq)
         leases = self._leases
-        for _, accounts, charged, _ in batch.settles:
+        for account, charged in batch.charges.items():
             if charged:
-                for account in accounts:
-                    leases[account].unflushed -= charged
+                leases[account].unflushed -= charged
         for account, amount in batch.returns.items():
             lease = leases.get(account)
             if lease is not None:
@@ -290,7 +291,7 @@ class Supply:
             return
         if flushed.recalls:
             self._give_back(flushed.recalls)
-        self._refill({account for row in batch.settles for account in row[1]})
+        self._refill(batch.charges)
 
     def refused(self, failure: Exception) -> None:
         """The store did not take a batch. A fenced worker admits nothing more; its journal keeps what it lacks."""
@@ -309,7 +310,7 @@ class Supply:
                 lease.free += extra
                 self._admit(lease)
 
-    def _refill(self, accounts: set[str]) -> None:
+    def _refill(self, accounts: Iterable[str]) -> None:
         """Ask ahead for accounts that will run dry soon, where there is plenty: nobody waits for it."""
         now, lease_s = self._clock(), self._settings.lease_ms / 1000
         low = []

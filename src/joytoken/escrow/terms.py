@@ -66,14 +66,16 @@ class Hold:
         "outcome", "progress", "record", "request_id", "reserve",
     )  # fmt: skip
 
-    def __init__(self, record: UsageRecord, leases: tuple[Lease, ...], amount: int, input_cost: int) -> None:
+    def __init__(
+        self, record: UsageRecord, leases: tuple[Lease, ...], amount: int, input_cost: int, *, called: bool = False
+    ) -> None:
         self.request_id = record.request_id
         self.record = record
         self.leases = leases
         self.accounts = tuple([lease.account for lease in leases])
         self.amount = amount  # nanocredits on each account
         self.input_cost = input_cost
-        self.called = False
+        self.called = called
         self.progress = -1  # cost so far; -1 where nothing was streamed
         self.reserve = 0  # bytes that the journal keeps free for this hold's settle
         self.outcome: Settled | None = None

@@ -44,7 +44,6 @@ class Admission:
         self.permit(principal, trail.call)
         needs = needs_of(chat, content, _tier_of(chat, principal))
         look(self._router, principal, needs, trail)
-        trail.timings.route = trail.at()
         output = chat.output_asked or self._default_output_tokens
         estimate = len(trail.call.body) // 4 + output * (chat.n or 1)
         trail.reserved_tokens = principal.limiter.enter(trail.call.started, estimate)

@@ -5,6 +5,7 @@ passed on untouched.
 """
 
 import re
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -180,21 +181,28 @@ class Content(msgspec.Struct, gc=False):
 
 def content_of(chat: Chat) -> Content:
     """Collect the texts of all messages, and what else they carry."""
-    texts: list[str] = []
-    found = Content(texts, len(chat.messages))
-    for message in chat.messages:
-        content = message.content
-        if type(content) is str:
-            texts.append(content)
-        elif content is not None:
-            for part in content:
-                if type(part) is Part:
+    messages = chat.messages
+    contents = list(map(_content, messages))
+    found = Content(contents, len(messages), 0, 0, 0, sum(map(len, map(_tool_calls, messages))))
+    if set(map(type, contents)) != _TEXT_ALONE:
+        found.texts = []
+        for content in contents:
+            if type(content) is str:
+                found.texts.append(content)
+            elif content is not None:
+                for part in content:
                     _add_part(found, part)
-        found.opaque_bytes += len(message.tool_calls)
     return found
 
 
-def _add_part(found: Content, part: Part) -> None:
+_content = attrgetter("content")
+_tool_calls = attrgetter("tool_calls")
+_TEXT_ALONE = {str}
+
+
+def _add_part(found: Content, part: Part | str) -> None:
+    if type(part) is not Part:
+        return
     if part.text is not None:
         found.texts.append(part.text)
     elif part.type in _IMAGE_PARTS:

@@ -9,6 +9,7 @@ closed before this coroutine returns.
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 
 from joytoken.domain.ending import Ending
 from joytoken.domain.errors import GatewayError, InternalError
@@ -63,11 +64,14 @@ class Exchange:
         trail.timings.authenticate = trail.at()
         return principal
 
-    async def serve(self, principal: Principal, trail: Trail, caller: Caller) -> None:
+    def serve(self, principal: Principal, trail: Trail, caller: Caller) -> Coroutine[None, None, None]:
         """Serve one chat completion whose caller is known and whose body has arrived."""
         if trail.call.idempotency_key is None:
-            await self._serve(principal, trail, caller)
-            return
+            return self._serve(principal, trail, caller)
+        return self._serve_once(principal, trail, caller)
+
+    async def _serve_once(self, principal: Principal, trail: Trail, caller: Caller) -> None:
+        """Serve a request that bears an idempotency key: from its first answer, where there is one."""
         try:
             recorder = await self._idempotency.begin(principal, trail, caller)
         except GatewayError as error:
@@ -88,9 +92,9 @@ class Exchange:
             content = content_of(chat)
             trail.chat, trail.content = chat, content
             needs = self._admission.admit(principal, chat, content, trail)
-            timings.admit = trail.at()
             trail.hold = self._freezer.try_freeze(principal, trail)
             if trail.hold is None:  # not by the leases at hand: ask what is left, and wait for it
+                timings.admit = timings.route = trail.at()
                 await self._admission.check_money(principal, needs, trail)
                 trail.hold = await self._freezer.freeze(principal, needs, route(trail), trail)
             timings.freeze = trail.at()

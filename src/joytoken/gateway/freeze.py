@@ -57,12 +57,15 @@ class Freezer:
         self._catalog = catalog
 
     def try_freeze(self, principal: Principal, trail: Trail) -> Hold | None:
-        """Hold the amount by the leases at hand: the common case, without waiting. None where that cannot be."""
+        """Hold the amount by the leases at hand: the common case, without waiting. None where that cannot be.
+
+        The provider is called right after it, before anything else can run: the journal's HOLD says so already.
+        """
         plan = trail.plan
         if plan is None:
             return None
         try:
-            return self._escrow.try_hold(*self._ask(principal, plan, trail))
+            return self._escrow.try_hold(*self._ask(principal, plan, trail), called=True)
         except Closed:
             return None
 

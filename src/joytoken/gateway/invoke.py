@@ -23,7 +23,6 @@ from joytoken.providers.interface import Answer, CancelledUnsent, Provider, Prov
 from joytoken.routing.health import Health
 
 _OK = 200
-_OWN_FIELDS = ("tier",)  # the gateway's own; no provider knows them
 _CALLERS_FAULT = (400, 413, 422)
 _TEXT_CHARS_MAX = 500
 _HELD_BYTES_MAX = 2_048
@@ -42,7 +41,6 @@ class Served(msgspec.Struct, gc=False):
     """What an attempt that succeeded gave: a completion, or a stream with its meter and its first bytes."""
 
     choice: Choice
-    provider: Provider
     answer: Answer
     first_byte_us: int = 0  # since the request began
     completion: Completion | None = None
@@ -75,28 +73,22 @@ class Invoker:
 
         Raises UpstreamFailed where all fail, and InvalidRequest where a provider refuses the body.
         """
-        top = read_top(trail.call.body)
-        for name in _OWN_FIELDS:
-            top.pop(name, None)
-        asked_metadata = top.pop("metadata", None)
         last: GatewayError | None = None
-        assert trail.hold is not None
+        hold, stream, request_id = trail.hold, bool(chat.stream), trail.request_id
+        assert hold is not None
         for choice in plan.choices[: self._attempts_max]:
             provider = self._providers.get(choice.provider.name)
             if provider is None:
                 continue
-            if provider.takes_metadata and asked_metadata is not None:
-                top["metadata"] = asked_metadata
-            else:
-                top.pop("metadata", None)
-            if not trail.attempts:
-                self._escrow.called(trail.hold)
-            attempt = Attempt(choice.provider.name, choice.deployment.deployment_id, choice.model.name)
-            attempt.started_us = trail.at()
-            trail.attempts.append(attempt)
-            trail.choice = choice
+            if not hold.called:
+                self._escrow.called(hold)
+            attempt = self._begin(choice, trail)
             try:
-                served = await self._attempt(provider, choice, chat, top, trail, attempt)
+                body = provider_body(provider, choice, chat, read_top(trail.call.body), trail.output_bound)
+                answer = await provider.invoke(choice, body, stream=stream, request_id=request_id)
+                served = self._read(answer, choice, trail, attempt, stream=stream)
+                if stream and isinstance(served, Served):
+                    await self._read_first(served, trail, attempt)
             except asyncio.CancelledError as cancelled:
                 trail.unsent = isinstance(cancelled, CancelledUnsent)
                 self._health.abandoned(choice.deployment.deployment_id)
@@ -108,46 +100,68 @@ class Invoker:
                 last = UpstreamFailed(failure.message, f"provider_{failure.kind}", status=failure.status)
                 continue
             if isinstance(served, Served):
-                trail.failover = len(trail.attempts) > 1
                 return served
             last = served
             if isinstance(last, InvalidRequest):
                 break
         raise last or UpstreamFailed("no provider of this plan is configured any more", "provider_gone", status=503)
 
-    async def _attempt(
-        self, provider: Provider, choice: Choice, chat: Chat, top: dict[str, Raw], trail: Trail, attempt: Attempt
+    def _begin(self, choice: Choice, trail: Trail) -> Attempt:
+        attempt = Attempt(choice.provider.name, choice.deployment.deployment_id, choice.model.name)
+        if trail.attempts:
+            trail.failover = True
+            attempt.started_us = trail.at()
+        else:
+            attempt.started_us = trail.timings.freeze
+        trail.attempts.append(attempt)
+        trail.choice = choice
+        return attempt
+
+    def _read(
+        self, answer: Answer, choice: Choice, trail: Trail, attempt: Attempt, *, stream: bool
     ) -> Served | GatewayError:
-        """One call. Gives what was served, or the error that an answer of another status means."""
-        stream = bool(chat.stream)
-        body = provider_body(provider, choice, chat, top, trail.output_bound)
-        answer = await provider.invoke(choice, body, stream=stream, request_id=trail.request_id)
+        """What an answer gives: what can be served, or the error that another status means."""
         try:
             attempt.status = answer.status
-            deployment = choice.deployment.deployment_id
             given = answer.header(b"x-request-id")
-            attempt.provider_request_id = given.decode("latin-1")[:128] if given is not None else ""
+            if given is not None:
+                attempt.provider_request_id = given.decode("latin-1")[:128]
             if answer.status != _OK:
-                error = _refused(answer, choice, attempt)
-                attempt.ended_us = trail.at()
-                if isinstance(error, InvalidRequest):
-                    self._health.succeeded(deployment, (trail.at() - attempt.started_us) / 1000)
-                else:
-                    self._health.failed(deployment, "model_not_found" if answer.status == 404 else answer.status)
-                answer.close()
-                return error
-            served = Served(choice, provider, answer)
+                return self._refused(answer, choice, trail, attempt)
+            served = Served(choice, answer)
             if stream:
                 served.meter = self._meter(choice, trail)
-                served.first = await _first_events(answer, served.meter)
             else:
                 served.completion = read_completion(answer.content, model=choice.model.name)
-            served.first_byte_us = attempt.first_byte_us = trail.at()
-            self._health.succeeded(deployment, (served.first_byte_us - attempt.started_us) / 1000)
+                self._answered(served, trail, attempt)
         except BaseException:
             answer.close()
             raise
         return served
+
+    def _refused(self, answer: Answer, choice: Choice, trail: Trail, attempt: Attempt) -> GatewayError:
+        deployment = choice.deployment.deployment_id
+        error = _refusal(answer, choice, attempt)
+        attempt.ended_us = trail.at()
+        if isinstance(error, InvalidRequest):
+            self._health.succeeded(deployment, (attempt.ended_us - attempt.started_us) / 1000)
+        else:
+            self._health.failed(deployment, "model_not_found" if answer.status == 404 else answer.status)
+        answer.close()
+        return error
+
+    async def _read_first(self, served: Served, trail: Trail, attempt: Attempt) -> None:
+        assert served.meter is not None
+        try:
+            served.first = await _first_events(served.answer, served.meter)
+        except BaseException:
+            served.answer.close()
+            raise
+        self._answered(served, trail, attempt)
+
+    def _answered(self, served: Served, trail: Trail, attempt: Attempt) -> None:
+        served.first_byte_us = attempt.first_byte_us = at = trail.at()
+        self._health.succeeded(served.choice.deployment.deployment_id, (at - attempt.started_us) / 1000)
 
     def _meter(self, choice: Choice, trail: Trail) -> StreamMeter:
         names = {"id": trail.request_id, "created": trail.call.started_us // 1_000_000, "model": choice.model.name}
@@ -178,6 +192,9 @@ async def _first_events(answer: Answer, meter: StreamMeter) -> bytes:
 
 def provider_body(provider: Provider, choice: Choice, chat: Chat, top: dict[str, Raw], output_bound: int) -> bytes:
     """The body for one provider: the caller's own, with its model, the output bound, and usage asked of streams."""
+    top.pop("tier", None)  # the gateway's own field; no provider knows it
+    if not provider.takes_metadata:
+        top.pop("metadata", None)
     top["model"] = Raw(encode(choice.deployment.upstream_model))
     bound = Raw(b"%d" % output_bound)
     if "max_completion_tokens" in top:
@@ -202,7 +219,7 @@ def provider_body(provider: Provider, choice: Choice, chat: Chat, top: dict[str,
     return encode(top)
 
 
-def _refused(answer: Answer, choice: Choice, attempt: Attempt) -> GatewayError:
+def _refusal(answer: Answer, choice: Choice, attempt: Attempt) -> GatewayError:
     """What an answer other than 200 means for the caller."""
     kind, text = _error_of(answer.content)
     attempt.error = kind[:64]

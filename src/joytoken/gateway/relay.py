@@ -45,10 +45,10 @@ class Relay:
             ending = "empty"
         elif caller.gone:
             ending = "client_gone"
-        missing = self._settler.missing(trail, ending, usage)
+        missing = self._settler.try_settle(trail, ending, usage, source)
         if missing:
             await self._settler.cover(trail, missing)
-        self._settler.settle(trail, ending, usage, source)
+            self._settler.settle(trail, ending, usage, source)
         assert trail.record is not None
         body = complete_body(
             completion, created=trail.call.started_us // 1_000_000, fallback_id=trail.request_id, usage=usage
@@ -75,10 +75,11 @@ class Relay:
             trail.attempts[-1].error = failure.kind
         trail.timings.relay = trail.at()
         if usage is not None and failure is None:
-            missing = self._settler.missing(trail, ending, usage)
+            missing = self._settler.try_settle(trail, ending, usage, source)
             if missing:
                 await self._settler.cover(trail, missing)
-        self._settler.settle(trail, ending, usage, source)
+        if trail.hold is not None and trail.hold.open:
+            self._settler.settle(trail, ending, usage, source)
         caller.write(self._last_events(meter, trail, usage))
         caller.finish()
 

@@ -30,12 +30,15 @@ class Settler:
 
     def bound(self, trail: Trail, usage: Usage, output_bytes: int) -> Usage:
         """A reported usage, held to what the gateway saw; a figure beyond that is noted on the receipt."""
-        chat, choice = trail.chat, trail.choice
+        chat, choice, call = trail.chat, trail.choice, trail.call
         assert chat is not None
         assert choice is not None
         context = choice.model.context_tokens or 2**31
+        inputs, outputs = usage.input_tokens, usage.output_tokens
+        if 0 <= inputs <= context and inputs <= len(call.body) and 0 <= outputs <= output_bytes and usage.plain:
+            return usage  # the common case: nothing comes near any bound
         output_max = max(trail.output_bound * (chat.n or 1), output_bytes)
-        input_max = max(len(trail.call.body) + INPUT_SLACK_TOKENS, trail.input_bound)
+        input_max = max(len(call.body) + INPUT_SLACK_TOKENS, trail.input_bound)
         if usage.input_tokens > context:
             input_max = min(input_max, max(context, trail.input_bound))
         bounded = usage.bounded(input_max, output_max)
@@ -46,15 +49,19 @@ class Settler:
             )
         return bounded
 
-    def missing(self, trail: Trail, ending: Ending, usage: Usage) -> int:
-        """How many nanocredits an answer that came to its end costs beyond what is held for it."""
+    def try_settle(self, trail: Trail, ending: Ending, usage: Usage, source: UsageSource) -> int:
+        """Close the hold of an answer that came to its end, if it carries the cost; else give what it lacks."""
         hold, choice = trail.hold, trail.choice
         assert hold is not None
         assert choice is not None
-        return 0 if ending in _FREE else max(0, choice.model.price.charge(usage) - hold.amount)
+        cost = 0 if ending in _FREE else choice.model.price.charge(usage)
+        if cost > hold.amount:
+            return cost - hold.amount
+        self._close(trail, ending, usage, source, cost)
+        return 0
 
     async def cover(self, trail: Trail, missing: int) -> None:
-        """Try once to hold so much more: an answer came to its end, and costs more than was held."""
+        """Try once to hold so much more."""
         assert trail.hold is not None
         await self._escrow.top_up(trail.hold, missing)
 

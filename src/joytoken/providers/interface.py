@@ -29,7 +29,11 @@ class Answer(Protocol):
     """A provider's answer under way. `close` is idempotent and stops an answer that is not complete."""
 
     status: int
-    content: bytes  # the whole body where the request was not streamed, or where the status is not 200
+
+    @property
+    def content(self) -> bytes:
+        """The whole body where the request was not streamed, or where the status is not 200."""
+        ...
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of this name (lower case), or None."""

@@ -84,6 +84,19 @@ class Response:
         return rest
 
     @property
+    def content(self) -> bytes:
+        """The complete body."""
+        return self.body
+
+    def end(self) -> None:
+        """What was of interest has come: let the rest arrive without anyone waiting for it."""
+        if self._connection is None:
+            return
+        task = asyncio.get_running_loop().create_task(_read_out(self))
+        _reading_out.add(task)
+        task.add_done_callback(_reading_out.discard)
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will arrive: the body is complete, or it broke off."""
         return self._connection is None
@@ -99,6 +112,22 @@ class Response:
         self._connection = None
         self._rest = rest
         self.error = error
+
+
+_READ_OUT_S = 1.0
+_reading_out: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
+
+
+async def _read_out(response: Response) -> None:
+    """Read what little is left (the framing's end), so that the connection can serve again."""
+    try:
+        async with asyncio.timeout(_READ_OUT_S):
+            while await response.read():
+                pass
+    except (TimeoutError, UpstreamError):
+        pass
+    finally:
+        response.close()
 
 
 class Connection(asyncio.Protocol):

@@ -34,7 +34,20 @@ def is_fault(kind: int | str) -> bool:
 class _Circuit:
     """One deployment's counters."""
 
-    __slots__ = ("calls", "due", "ewma_ms", "failed", "open_ms", "probing", "published_ms", "row", "slot", "state")
+    __slots__ = (
+        "calls",
+        "due",
+        "ewma_ms",
+        "failed",
+        "open_ms",
+        "probing",
+        "published_ms",
+        "row",
+        "slot",
+        "state",
+        "steady_from_ms",
+        "steady_to_ms",
+    )
 
     def __init__(self) -> None:
         self.state: State = "closed"
@@ -46,7 +59,8 @@ class _Circuit:
         self.due = _NEVER  # when open: time of the probe; while probing: time at which the probe counts as lost
         self.probing = False
         self.ewma_ms: float | None = None
-        self.published_ms: float | None = None  # what the scores see
+        self.published_ms: float | None = None  # what the scores see, while the average stays between …
+        self.steady_from_ms, self.steady_to_ms = _NEVER, -_NEVER
 
     def count(self, slot: int, failed: int) -> None:
         if slot != self.slot:
@@ -114,7 +128,11 @@ class Health:
         if circuit is None:
             circuit = self._circuits[deployment_id] = _Circuit()
         circuit.row = 0
-        circuit.count(int(self._clock() / self._slot_s), 0)
+        slot = int(self._clock() / self._slot_s)
+        if slot == circuit.slot:
+            circuit.calls[slot % SLOTS] += 1
+        else:
+            circuit.count(slot, 0)
         if circuit.state != "closed":
             self._close(deployment_id, circuit)
         if first_byte_ms is not None:
@@ -207,10 +225,9 @@ class Health:
         old = circuit.ewma_ms
         new = first_byte_ms if old is None else old + (first_byte_ms - old) * self._options.latency_alpha
         circuit.ewma_ms = new
-        seen = circuit.published_ms
-        if seen is not None:
-            shift = abs(new - seen)
-            if shift * 100 <= seen * self._options.latency_shift_percent or shift <= self._options.latency_shift_ms_min:
-                return
-        circuit.published_ms = new
-        self.version += 1
+        if not circuit.steady_from_ms <= new <= circuit.steady_to_ms:
+            options = self._options
+            still = max(new * options.latency_shift_percent / 100, options.latency_shift_ms_min)
+            circuit.steady_from_ms, circuit.steady_to_ms = new - still, new + still
+            circuit.published_ms = new
+            self.version += 1

@@ -26,6 +26,7 @@ class Batch(msgspec.Struct, frozen=True):
     returns: dict[str, int]  # free parts of leases
     at_us: int
     deadline_us: int = 0  # until when the worker's leases are good without another word from it
+    charges: dict[str, int] = {}  # charged on each account that the settles name, where the sender summed that already
 
 
 class Flushed(msgspec.Struct, frozen=True):

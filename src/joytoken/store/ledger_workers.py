@@ -190,11 +190,7 @@ class WorkerLedger:
         returns: dict[str, int],
         batch: Batch,
     ) -> None:
-        charges: dict[str, int] = {}
-        for _, accounts, charged, _ in settles:
-            if charged:
-                for name in accounts:
-                    charges[name] = charges.get(name, 0) + charged
+        charges = _charges(settles, batch)
         if settles:
             lock_chain(conn)
         names = sorted({*charges, *returns})
@@ -240,6 +236,18 @@ class WorkerLedger:
                 new += conn.exec_driver_sql(self._inserts[size], flat).rowcount
                 at += size
         return new
+
+
+def _charges(settles: list[SettleRow], batch: Batch) -> dict[str, int]:
+    """What a batch, or the part of it that is new, charges on each account."""
+    if batch.charges and len(settles) == len(batch.settles):
+        return {name: charged for name, charged in batch.charges.items() if charged}
+    charges: dict[str, int] = {}
+    for _, accounts, charged, _ in settles:
+        if charged:
+            for name in accounts:
+                charges[name] = charges.get(name, 0) + charged
+    return charges
 
 
 def usage_amounts(charges: dict[str, int], shortfall: int) -> dict[str, int]:
