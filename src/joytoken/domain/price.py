@@ -4,6 +4,8 @@ A rate is an integer: nanocredits (or nano-dollars) per million tokens, so a pri
 75 * 10**9. A charge is the exact sum over disjoint buckets, rounded up once to a whole nanocredit.
 """
 
+from functools import cached_property
+
 import msgspec
 
 from joytoken.domain.usage import Usage
@@ -11,7 +13,7 @@ from joytoken.domain.usage import Usage
 MTOK = 1_000_000
 
 
-class Rates(msgspec.Struct, frozen=True, gc=False):
+class Rates(msgspec.Struct, frozen=True, dict=True):
     """What a million tokens of each bucket cost, in nano-units; None means: as the bucket that includes it."""
 
     input: int
@@ -43,16 +45,18 @@ class Rates(msgspec.Struct, frozen=True, gc=False):
 
     def most(self, input_tokens: int, output_tokens: int) -> int:
         """An upper bound in nano-units for a call of at most so many tokens, whatever buckets they fall into."""
-        dearest_in, dearest_out = self.input, self.output
-        if self.cache_read is not None or self.cache_write is not None or self.audio_input is not None:
-            dearest_in = max(dearest_in, self.cache_read or 0, self.cache_write or 0, self.audio_input or 0)
-        if self.reasoning is not None or self.audio_output is not None:
-            dearest_out = max(dearest_out, self.reasoning or 0, self.audio_output or 0)
-        return -(-(self.request * MTOK + input_tokens * dearest_in + output_tokens * dearest_out) // MTOK)
+        dearest_in, dearest_out, request = self._dearest
+        return -(-(request + input_tokens * dearest_in + output_tokens * dearest_out) // MTOK)
+
+    @cached_property
+    def _dearest(self) -> tuple[int, int, int]:
+        """The rates of the dearest input and output bucket, and a million times what the call itself costs."""
+        dearest_in = max(self.input, self.cache_read or 0, self.cache_write or 0, self.audio_input or 0)
+        return dearest_in, max(self.output, self.reasoning or 0, self.audio_output or 0), self.request * MTOK
 
     def affordable_output(self, input_tokens: int, amount: int) -> int:
         """How many output tokens fit into an amount beside so many input tokens; negative where not even those fit."""
-        dearest_out = max(self.output, self.reasoning or 0, self.audio_output or 0)
+        dearest_out = self._dearest[1]
         rest = amount * MTOK - self.most(input_tokens, 0) * MTOK
         if rest < 0:
             return -1

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from joytoken.domain.catalog import Deployment, Model, Provider
+from joytoken.domain.catalog import Deployment, Model, Provider, Tokenizer
+from joytoken.domain.price import Price
 from joytoken.domain.tier import Tier
 
 
@@ -43,4 +44,8 @@ class Plan(msgspec.Struct, frozen=True):
     candidates: tuple[Candidate, ...] = ()
     rule: str = ""  # how the model was found: concrete, alias, fixed_model, default_model, auto
     score: float = 0.0  # of the first choice
-    candidates_json: bytes = b"[]"  # the candidates, encoded once: a plan serves many requests
+    # Worked out once, as a plan serves many requests:
+    candidates_json: bytes = b"[]"
+    output_tokens_max: int = 2**53  # the least of the models' own bounds
+    tokenizers: tuple[Tokenizer | None, ...] = ()  # each one once
+    prices: tuple[Price, ...] = ()  # each one once

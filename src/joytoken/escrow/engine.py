@@ -266,14 +266,10 @@ class Escrow(Supply):
         hold.outcome = outcome = Settled(charged, shortfall, amount - charged if charged < amount else 0)
         del self._open[hold.request_id]
         back = amount - charged
-        queued = False
         for lease in hold.leases:
             lease.held -= amount
             lease.free += back
             lease.unflushed += charged
-            lease.used = True
-            if lease.waiters:
-                queued = True
         self._settles += 1
         self._shortfall += shortfall
         settles = self._flusher.settles
@@ -281,7 +277,7 @@ class Escrow(Supply):
         waiting = len(settles)
         if waiting in {1, self._flush_records}:
             self._flusher.wake()
-        if queued:
+        if self._waiting:
             for lease in hold.leases:
                 self._admit(lease)
         return outcome

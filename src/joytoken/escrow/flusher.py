@@ -150,8 +150,11 @@ class Flusher:
         """Take what is there, as one batch that stays as it is until the store has it."""
         waiting = self.settles
         settles = [waiting.popleft() for _ in range(min(len(waiting), 4 * self._settings.flush_records))]
-        charges: dict[str, int] = {}
+        sums: dict[tuple[str, ...], int] = {}  # most requests name the same accounts as others
         for _, accounts, charged, _ in settles:
+            sums[accounts] = sums.get(accounts, 0) + charged
+        charges: dict[str, int] = {}
+        for accounts, charged in sums.items():
             for account in accounts:
                 charges[account] = charges.get(account, 0) + charged
         upto = settles[-1][0] if settles else 0

@@ -69,7 +69,6 @@ class Supply:
             lease.free -= amount
             lease.held += amount
             lease.demand += amount
-            lease.used = True
         self._open[hold.request_id] = hold
         self._holds += 1
         return hold
@@ -368,8 +367,9 @@ class Supply:
         parts: dict[str, int] = {}
         empty = []
         for lease in self._leases.values():
+            used = lease.used or lease.demand > 0
             lease.tick(elapsed_s)
-            if lease.used:
+            if used:
                 lease.used = False
                 continue
             if lease.free and not lease.waiters and lease.ask is None:

@@ -136,27 +136,22 @@ class Freezer:
         return hold
 
     def _bound(self, principal: Principal, plan: Plan, chat: Chat, content: Content, trail: Trail) -> None:
-        asked = chat.output_asked or self._rules.default_output_tokens
-        bound = min(asked, self._rules.output_tokens_max)
-        for choice in plan.choices:
-            if choice.model.output_tokens_max is not None:
-                bound = min(bound, choice.model.output_tokens_max)
-        if principal.policy.output_tokens_max is not None:
-            bound = min(bound, principal.policy.output_tokens_max)
-        trail.output_bound = bound
+        rules, most = self._rules, principal.policy.output_tokens_max
+        bound = min(chat.output_asked or rules.default_output_tokens, rules.output_tokens_max, plan.output_tokens_max)
+        trail.output_bound = bound if most is None or bound < most else most
         tools = sum([len(tool) for tool in chat.tools]) if chat.tools else 0
         if chat.functions or chat.response_format is not None:
             tools = len(trail.call.body)
         # A fallback may be another model, whose tokens are not counted as the first one's.
-        body_bytes, most = len(trail.call.body), 0
-        for tokenizer in {choice.model.tokenizer for choice in plan.choices}:
-            most = max(most, self._counter.input_bound(content, body_bytes, tokenizer, tools))
-        trail.input_bound = most
+        body_bytes, bound = len(trail.call.body), 0
+        for tokenizer in plan.tokenizers:
+            bound = max(bound, self._counter.input_bound(content, body_bytes, tokenizer, tools))
+        trail.input_bound = bound
 
     def _amount(self, plan: Plan, input_tokens: int, output_tokens: int) -> int:
         amount = 0
-        for choice in plan.choices:
-            amount = max(amount, choice.model.price.hold_amount(input_tokens, output_tokens))
+        for price in plan.prices:
+            amount = max(amount, price.hold_amount(input_tokens, output_tokens))
         return max(amount, self._rules.hold_least) if amount > 0 else self._rules.default_hold
 
     def _draft(self, principal: Principal, plan: Plan, trail: Trail) -> UsageRecord:

@@ -18,17 +18,19 @@ def finish_record(trail: Trail, record: UsageRecord, usage: Usage | None, source
     total = trail.timings.settle
     record.finished_us = trail.call.started_us + total
     record.total_ms = total / 1000
-    choice = trail.choice
-    if choice is not None:
+    choice, attempts = trail.choice, trail.attempts
+    plan = trail.plan
+    if choice is not None and (plan is None or choice is not plan.choices[0]):  # which it was drafted with
         record.model = choice.model.name
         record.deployment = choice.deployment.deployment_id
         record.provider = choice.provider.name
         record.price_id = choice.model.price.price_id
-    if trail.attempts:
-        record.attempts = len(trail.attempts)
-        record.provider_request_id = trail.attempts[-1].provider_request_id
-        if not trail.attempts[-1].ended_us:
-            trail.attempts[-1].ended_us = total
+    if attempts:
+        record.attempts = len(attempts)
+        last = attempts[-1]
+        record.provider_request_id = last.provider_request_id
+        if not last.ended_us:
+            last.ended_us = total
     if usage is not None:
         record.input_tokens = usage.input_tokens
         record.output_tokens = usage.output_tokens
@@ -37,14 +39,14 @@ def finish_record(trail: Trail, record: UsageRecord, usage: Usage | None, source
         record.audio_input_tokens = usage.audio_input_tokens
         record.audio_output_tokens = usage.audio_output_tokens
         record.reasoning_tokens = usage.reasoning_tokens
-        if choice is not None and trail.attempts:
+        if choice is not None and attempts:
             record.provider_cost_usd = choice.model.price.provider_cost(usage)
     record.usage_source = source
     record.cost = cost
     record.ending = trail.ending
-    error = trail.error
-    record.http_status = error.http_status if error is not None else _HTTP_OK
-    record.error_code = error.code if error is not None else ""
+    record.http_status = _HTTP_OK
+    if trail.error is not None:
+        record.http_status, record.error_code = trail.error.http_status, trail.error.code
     timings = trail.timings
     record.routing_ms = (timings.freeze - timings.authenticate) / 1000
     if record.streamed and timings.first_token:

@@ -286,8 +286,9 @@ class Connection(asyncio.Protocol):
             data = bytes(self.partial_head + data)
             self.partial_head.clear()
         head = data.lstrip(b"\r\n")
-        for _ in range(self.interims):
-            head = head[head.index(b"\r\n\r\n") + 4 :].lstrip(b"\r\n")
+        if self.interims:
+            for _ in range(self.interims):
+                head = head[head.index(b"\r\n\r\n") + 4 :].lstrip(b"\r\n")
         end = head.index(b"\r\n\r\n") + 2
         if end > limit:
             self.fail("header_too_large", f"the head of the provider's answer is over {limit} bytes")

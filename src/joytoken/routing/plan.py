@@ -222,6 +222,9 @@ class Router:
             rule=draft.rule,
             score=draft.scores.get(choices[0].model.name, 0.0),
             candidates_json=msgspec.json.encode(candidates),
+            output_tokens_max=min([c.model.output_tokens_max or 2**53 for c in choices]),
+            tokenizers=tuple(dict.fromkeys([c.model.tokenizer for c in choices])),
+            prices=tuple(dict.fromkeys([c.model.price for c in choices])),
         )
 
     def _explained(self, draft: _Draft, choices: list[Choice]) -> list[Candidate]:

@@ -172,7 +172,9 @@ class WorkerLedger:
         with self._db.write(durable=False) as conn:
             applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")
             if batch.upto > applied:
-                settles = [row for row in batch.settles if row[0] > applied]
+                settles = batch.settles
+                if settles and settles[0][0] <= applied:
+                    settles = [row for row in settles if row[0] > applied]
                 returns = dict(batch.returns)
                 if sift:
                     settles = _sift(conn, settles, returns, batch.at_us)
