@@ -46,6 +46,21 @@ async def test_an_open_hold_is_charged_by_what_the_journal_proves(
     assert recover(store.ledger, slot(tmp_path), 5_000).epoch == 0  # nothing is left to do
 
 
+async def test_a_hold_that_says_it_was_called_is_charged_for_its_input(store, tmp_path):
+    fund(store.ledger, 10_000)
+    escrow = await an_escrow(store.ledger, tmp_path)
+    first = await escrow.hold(a_record(1), wants(5_000), 100, 70)
+    hold = escrow.try_hold(a_record(2), wants(5_000), 100, 60, called=True)
+    assert (first.called, hold.called) == (False, True)
+    written = escrow.stats().journal_used_bytes
+    escrow.called(hold)  # said already
+    assert escrow.stats().journal_used_bytes == written
+    crash(escrow)
+    assert recover(store.ledger, slot(tmp_path), 5_000).charged == 60
+    assert usage(store, first.request_id).charged == 0
+    assert usage(store, hold.request_id).charged == 60
+
+
 def slot(folder):
     return Slot(folder, WORKER)
 

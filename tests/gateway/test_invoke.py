@@ -84,6 +84,23 @@ async def test_what_is_tried_again_elsewhere_and_what_is_not(world, answer, stat
     assert world.escrow.stats().open_holds == 0
 
 
+async def test_a_fallback_is_asked_with_one_output_bound(world):
+    """Whatever field the first provider takes it in."""
+    world.key("ann")
+    first, second = list(world.providers.values())[:2]
+    first.answers = [FakeAnswer(b"", 500)]
+    first.output_bound_field, second.output_bound_field = "max_tokens", "max_completion_tokens"
+    body = chat("pair")
+    del body["max_tokens"]
+    caller, _ = await world.serve(body)
+    assert caller.status == 200
+    sent = [fake.calls[0] for fake in (first, second)]
+    assert [{"max_tokens", "max_completion_tokens"} & set(one) for one in sent] == [
+        {"max_tokens"},
+        {"max_completion_tokens"},
+    ]
+
+
 async def test_every_attempt_carries_the_requests_id(world):
     world.key("ann")
     world.providers["acme"].answers = [FakeAnswer(b"", 500)]

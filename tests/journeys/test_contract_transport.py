@@ -4,6 +4,7 @@ Checks of the contract that speak of a client library alone (21 to 24, 36, 37, 4
 """
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -53,6 +54,24 @@ def test_check_03_a_key_that_is_not_active(server: Gateway, customer: Customer):
     server.manage("POST", f"/keys/{customer.key_id}/revoke")
     refused = wait_for(lambda: (r := customer.chat("stub/plain")).status != 200 and r, "a revoked key stays live")
     assert (refused.status, refused.error["type"]) == (403, "invalid_api_key")
+
+
+CHANGE_S = 1.0  # within which a change is live, by the contract
+
+
+def test_a_change_is_live_within_a_second(server: Gateway):
+    """On a machine that had the time for it: one attempt of five must show it."""
+    took = []
+    for _ in range(5):
+        made = server.customer()
+        assert made.chat("stub/plain").status == 200
+        began = time.monotonic()
+        server.manage("POST", f"/keys/{made.key_id}/revoke")
+        wait_for(lambda made=made: made.chat("stub/plain").status == 403, "a revoked key stays live")
+        took.append(time.monotonic() - began)
+        if took[-1] < CHANGE_S:
+            return
+    raise AssertionError(f"a revoked key was served for {min(took):.1f} s and longer")
 
 
 # id · method · path · status · type · code

@@ -143,9 +143,14 @@ HEADS: list[tuple[str, Make, int, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["first", "after_a_good_one"])
 @pytest.mark.parametrize(("make", "status", "code"), [c[1:] for c in HEADS], ids=[c[0] for c in HEADS])
-def test_heads(caller: Customer, make, status, code):
+def test_heads(caller: Customer, make, status, code, known):
+    """Also on a connection whose head is known, and is compared with what comes."""
     with caller.connect() as wire:
+        for _ in range(2 if known else 0):
+            wire.send(caller.head(LENGTH) + BODY)
+            assert wire.reply().status == 200
         wire.send(make(caller))
         reply = wire.reply()
         assert reply is not None
@@ -291,6 +296,38 @@ def test_a_connection_is_used_again(caller: Customer):
             assert reply is not None
             assert reply.status == status
             assert reply.headers.get("connection") != "close"
+
+
+def test_a_head_that_is_known_with_other_bodies(caller: Customer, stub: Stub):
+    """Each body is read by its own length, however the bytes arrive."""
+    with caller.connect() as wire:
+        for n, cut in enumerate((0, 0, 1, 40, -1, -len(BODY) + 5, 0)):
+            body = BODY[:-1] + b', "user": "%b"}' % (b"u" * n * 7)
+            sent = caller.head(f"Content-Length: {len(body)}") + body
+            if cut:
+                wire.send(sent[:cut])
+                time.sleep(0.02)
+            wire.send(sent[cut:] if cut else sent)
+            reply = wire.reply()
+            assert reply is not None
+            assert reply.status == 200
+            assert stub.bill[-1].body["messages"] == json.loads(body)["messages"]
+
+
+def test_a_known_head_serves_no_revoked_key(server: Gateway):
+    made = server.customer()
+    request = made.head(LENGTH) + BODY
+    with made.connect() as wire:
+        for _ in range(3):
+            wire.send(request)
+            assert wire.reply().status == 200
+        server.manage("POST", f"/keys/{made.key_id}/revoke")
+
+        def refused() -> bool:
+            wire.send(request)
+            return wire.reply().status == 403
+
+        wait_for(refused, "a revoked key stays live on its connection")
 
 
 @pytest.mark.parametrize(("key", "statuses"), [("KEY", [100, 200]), ("bad", [403])], ids=["good_key", "bad_key"])
