@@ -35,10 +35,10 @@ def format_amount(nano: int) -> str:
     """Spell nano-units as a decimal string with 6 to 9 decimals, exactly."""
     if nano < 0:
         return "-" + format_amount(-nano)
-    text = f"{nano // NANO}.{nano % NANO:09d}"
-    if text[-1] != "0":
-        return text
-    return text[:-3] if text[-3:] == "000" else text.rstrip("0")  # six decimals are the contract's least
+    digits = f"{nano:010d}"
+    if digits[-3:] == "000":  # six decimals are the contract's least
+        return f"{digits[:-9]}.{digits[-9:-3]}"
+    return f"{digits[:-9]}.{digits[-9:].rstrip('0')}"
 
 
 def short_amount(nano: int) -> str:
