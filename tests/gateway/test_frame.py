@@ -22,13 +22,12 @@ def said(word: str) -> bytes:
 @given(st.lists(words, min_size=1, max_size=8))
 def test_a_block_is_read_as_its_chunks_are(found):
     block = b"".join([said(word) for word in found])
-    taken = FRAME.text_of(block)
-    if any('"' in word or word.endswith("\\") for word in found):
-        assert taken is None
-    else:
-        assert taken is not None
-        assert text_within([taken[0]]) == "".join(found)
-        assert taken[1] == len(found)
+    text, count, end = FRAME.run_of(block)
+    plain = ['"' not in word and not word.endswith("\\") for word in found]
+    assert text_within([text] if text else []) == "".join(found[:count])
+    assert end == sum(len(said(word)) for word in found[:count])
+    assert all(plain[:count])
+    assert count == len(found) or not all(plain)
 
 
 def with_finish(word: str) -> bytes:
@@ -37,11 +36,10 @@ def with_finish(word: str) -> bytes:
 
 OTHERS = {
     "a finish reason": with_finish("two"),
-    "a finish reason among texts": said("two") + with_finish("three") + said("four"),
     "another delta": event(chunk({"content": "two", "refusal": "no"})),
     "a tool call": event(chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})),
-    "the end": said("two") + b"data: [DONE]\n\n",
-    "a comment": said("two") + b": ping\n\n" + said("three"),
+    "the end": b"data: [DONE]\n\n",
+    "a comment": b": ping\n\n" + said("three"),
     "half an event": said("two")[:-1],
     "a quote left open": ONE.replace(b'"one"', b'"one\\"'),
     "a line in the text": ONE.replace(b"one", b"one\ntwo"),
@@ -51,7 +49,13 @@ OTHERS = {
 
 @pytest.mark.parametrize("block", OTHERS.values(), ids=OTHERS)
 def test_anything_else_is_left_to_be_read(block):
-    assert FRAME.text_of(block) is None
+    assert FRAME.run_of(block) == (b"", 0, 0)
+    assert FRAME.run_of(ONE + block) in ((b"one", 1, len(ONE)), (b"", 0, 0))
+
+
+def test_a_run_ends_where_something_else_begins():
+    text, count, end = FRAME.run_of(said("two") + said("three") + with_finish("four") + said("five"))
+    assert (text, count, end) == (b"twothree", 2, len(said("two") + said("three")))
 
 
 def changed(**fields: object) -> bytes:

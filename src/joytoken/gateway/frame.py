@@ -66,23 +66,47 @@ class TextFrame:
 
     __slots__ = ("_after", "_after_bytes", "_before", "_before_bytes", "_between")
 
+    def last_in(self, block: bytes) -> int:
+        """Where the last chunk that ends like this frame's does ends in a block; 0 where there is none."""
+        at = block.rfind(self._after)
+        return at + self._after_bytes if at >= 0 else 0
+
     def __init__(self, before: bytes, after: bytes) -> None:
         self._before, self._before_bytes = before, len(before)
         self._after, self._after_bytes = after, len(after)
         self._between = after + before
 
-    def text_of(self, block: bytes) -> tuple[bytes, int] | None:
-        """What the chunks of a block say, as it stands in the JSON, and their number; None where any is different."""
-        if not block.startswith(self._before) or not block.endswith(self._after):
-            return None
-        texts = block[self._before_bytes : -self._after_bytes].split(self._between)
+    def run_of(self, block: bytes) -> tuple[bytes, int, int]:
+        """The chunks of this frame that a block begins with: what they say, their number, and where they end.
+
+        What they say is as it stands in the JSON. Where the block begins with anything else, all is empty.
+        """
+        if not block.startswith(self._before):
+            return _NO_RUN
+        if block.endswith(self._after):
+            text = block[self._before_bytes : -self._after_bytes]
+            if not _more_than_text(text):
+                return _NO_RUN if text.endswith(b"\\") else (text, 1, len(block))
+        texts = block[self._before_bytes :].split(self._between)
+        end = texts[-1].find(self._after)
+        if end < 0 or _more_than_text(texts[-1][:end]):
+            texts.pop()  # it only begins like the others
+        else:
+            texts[-1] = texts[-1][:end]
         text = b"".join(texts)
-        # A quote would end a string (or be an escaped one, which is not worth telling apart).
-        if b'"' in text or b"\n" in text:
-            return None
+        if _more_than_text(text):
+            return _NO_RUN
         if b"\\" in text and any(part.endswith(b"\\") for part in texts):  # the quote behind it might be escaped
-            return None
-        return text, len(texts)
+            return _NO_RUN
+        return text, len(texts), len(text) + len(texts) * len(self._between)
+
+
+_NO_RUN = (b"", 0, 0)
+
+
+def _more_than_text(text: bytes) -> bool:
+    """Whether there is a quote (which would end a string, or is an escaped one: not worth telling apart), or a line."""
+    return b'"' in text or b"\n" in text
 
 
 def text_frame(event: bytes) -> TextFrame | None:

@@ -28,7 +28,8 @@ from joytoken.providers.sse import EventSplitter, data_of, events
 _encode = msgspec.json.Encoder().encode
 _UNREAD_EVENTS_MAX = 1_000  # of a stream, before they are counted
 _UNREAD_BYTES_MAX = 1_048_576
-_FRAMINGS = 4  # how often a stream's frame is looked for: some vary in every chunk
+_FRAMINGS = 4  # how often a stream's frame is looked for
+_PARTS_MAX = 8  # of a block, between which text in a row is looked for
 
 
 class StreamMeter:
@@ -97,22 +98,59 @@ class StreamMeter:
         if not block:
             return b""
         self.output_bytes += len(block)
-        if self._frame is not None:
-            found = self._frame.text_of(block)
-            if found is not None:
-                text, count = found
+        frame = self._frame
+        if frame is not None:
+            text, count, end = frame.run_of(block)
+            if end == len(block):
                 self._texts.append(text)
                 self._passed(count)
                 return block
         count = block.count(b"\n\n")
         if self.said and self._whole and _only_text(block, count):
             self._unread.append(block)
+            self._passed(count)
             if self._framings:
                 self._framings -= 1
                 self._frame = text_frame(block[: block.index(b"\n\n") + 2])
-            self._passed(count)
             return block
-        return self._feed_events(block)
+        return self._feed_mixed(block)
+
+    def _feed_mixed(self, block: bytes) -> bytes:
+        """A block of several kinds of events: text in a row is passed on at once, all else is read event by event."""
+        out: list[bytes] = []
+        for _ in range(_PARTS_MAX):
+            end = self._pass_text(block) if self._frame is not None else 0
+            if not end:
+                end = block.find(b"\n\n") + 2
+                if end < 2:
+                    break
+                event = block[:end]
+                out.append(self._feed_events(event))
+                if self._frame is None and self.said and self._whole:
+                    self._frame = text_frame(event)
+            else:
+                out.append(block[:end])
+            block = block[end:]
+            if not block or self.ended:
+                return b"".join(out)
+        return b"".join(out) + self._feed_events(block)
+
+    def _pass_text(self, block: bytes) -> int:
+        """Pass on the text that a block begins with, unread; gives its bytes."""
+        frame = self._frame
+        assert frame is not None
+        text, count, end = frame.run_of(block)
+        if end:
+            self._texts.append(text)
+        else:
+            end = frame.last_in(block)
+            text = block[:end]
+            count = text.count(b"\n\n")
+            if not self._whole or not _only_text(text, count):
+                return 0
+            self._unread.append(text)
+        self._passed(count)
+        return end
 
     def _passed(self, count: int) -> None:
         """So many events were passed on unread; what is kept of them has a bound."""
