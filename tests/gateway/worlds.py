@@ -27,7 +27,7 @@ from joytoken.gateway.relay import Relay
 from joytoken.gateway.settle import Settler
 from joytoken.gateway.trail import Trail
 from joytoken.gateway.windows import Windows
-from joytoken.providers.interface import ProviderFailure
+from joytoken.providers.interface import Pieces, ProviderFailure
 from joytoken.routing.health import Health
 from joytoken.routing.options import RoutingOptions
 from joytoken.routing.plan import Router
@@ -110,7 +110,7 @@ def stream(words=("a ", "b ", "c"), usage=(7, 3), finish="stop", done=DONE):
     return [*parts, done] if done else parts
 
 
-class FakeAnswer:
+class FakeAnswer(Pieces):
     """An answer whose parts come one by one, each after a wait; an exception among them is raised."""
 
     def __init__(self, parts, status=200, headers=None):

@@ -85,30 +85,32 @@ class Relay:
 
     async def _pump(self, served: Served, meter: StreamMeter, trail: Trail, caller: Caller) -> None:
         """Pass events on until the stream ends; the cost so far goes into the journal now and then."""
-        answer = served.answer
-        out = served.first
-        if out:
+        if served.first:
             trail.timings.first_token = trail.at()
+            caller.write(served.first)
         next_progress = monotonic() + self._progress_s
-        while True:
+
+        def take(data: bytes) -> bool:
+            nonlocal next_progress
+            out = meter.feed(data)
             if out:
                 caller.write(out)
-                if caller.paused:
-                    await caller.drain()
-            if meter.ended:
-                return
-            data = await answer.read()
-            if not data:
+            now = monotonic()
+            if now >= next_progress or meter.events_since >= self._progress_tokens:
+                self.progress(meter, trail)
+                next_progress = now + self._progress_s
+            return not (meter.ended or caller.paused)
+
+        while not meter.ended:
+            if caller.paused:
+                await caller.drain()
+            if not await served.answer.pass_on(take):
                 tail = meter.rest()
                 if tail:
                     caller.write(tail)
                 if not meter.finished:
                     raise ProviderFailure("cut", "the provider's stream broke off")
                 return
-            out = meter.feed(data)
-            if meter.events_since >= self._progress_tokens or monotonic() >= next_progress:
-                self.progress(meter, trail)
-                next_progress = monotonic() + self._progress_s
 
     def progress(self, meter: StreamMeter, trail: Trail) -> None:
         """Journal what the stream has cost so far, in case this process dies."""

@@ -15,6 +15,7 @@ import msgspec
 from joytoken.domain.catalog import Disconnect
 from joytoken.domain.catalog import Provider as ProviderConfig
 from joytoken.domain.route import Choice
+from joytoken.providers.interface import Pieces
 from joytoken.providers.transport import Deadlines, Pool
 
 _WORDS = re.compile(r"\S+\s*|\s+")
@@ -164,7 +165,7 @@ def _wanted_tool(request: _Request, last: _Message, said: str) -> _Function | No
     return next((function for function in functions if function.name in said), None)
 
 
-class EchoAnswer:
+class EchoAnswer(Pieces):
     """An answer that is already known; streamed with a turn of the event loop between its chunks."""
 
     __slots__ = ("_chunks", "content", "status")

@@ -5,6 +5,8 @@ sides; an adapter for another wire protocol translates on its own side of this i
 """
 
 import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol
 
 from joytoken.domain.catalog import Disconnect
@@ -25,6 +27,26 @@ class CancelledUnsent(asyncio.CancelledError):
     """A call was cancelled before the provider was sent anything of it, so that it cannot cost anything."""
 
 
+Take = Callable[[bytes], bool]  # takes a piece of a body; says whether it wants the next one
+
+
+class Pieces(ABC):
+    """`pass_on` for an answer that can only be read piece by piece."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def read(self) -> bytes:
+        """The next bytes; empty at the end."""
+
+    async def pass_on(self, take: Take) -> bool:
+        """Hand each piece to `take`; see `Answer`."""
+        while data := await self.read():
+            if not take(data):
+                return True
+        return False
+
+
 class Answer(Protocol):
     """A provider's answer under way. `close` is idempotent and stops an answer that is not complete."""
 
@@ -41,6 +63,13 @@ class Answer(Protocol):
 
     async def read(self) -> bytes:
         """The next bytes of a streamed body; empty at its end. Raises ProviderFailure where the body breaks off."""
+        ...
+
+    async def pass_on(self, take: Take) -> bool:
+        """Hand each piece of a streamed body to `take` as it arrives; whether it was `take` that wanted no more.
+
+        False at the body's end. Raises ProviderFailure where the body breaks off, and what `take` raises.
+        """
         ...
 
     def end(self) -> None:

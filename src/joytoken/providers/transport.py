@@ -11,7 +11,8 @@ from collections import deque
 from contextlib import suppress
 
 from joytoken.providers.interface import CancelledUnsent
-from joytoken.providers.transport_connection import Connection, Response
+from joytoken.providers.transport_connection import Connection
+from joytoken.providers.transport_response import Response
 from joytoken.providers.upstream import (
     Deadlines,
     Limits,

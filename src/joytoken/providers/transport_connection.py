@@ -9,6 +9,8 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from joytoken.providers.interface import Take
+from joytoken.providers.transport_response import Response
 from joytoken.providers.upstream import Deadlines, Limits, UpstreamError, UpstreamKind
 
 _INTERIM_ANSWERS_MAX = 8
@@ -31,103 +33,6 @@ class Site(Protocol):
 
 class _Refused(Exception):
     """Raised inside the parser, to stop it."""
-
-
-class Response:
-    """An answer. `body` is the complete body of a request sent with `whole`; otherwise `read` gives it in pieces."""
-
-    __slots__ = ("_connection", "_rest", "body", "error", "head", "reused", "started", "status")
-
-    def __init__(self, connection: "Connection") -> None:
-        self.status = 0
-        self.head = b""
-        self.body = b""
-        self.started = False
-        self.reused = connection.reused
-        self.error: UpstreamError | None = None
-        self._connection: Connection | None = connection
-        self._rest = b""
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """The names and values of the answer's headers, in their order and as they were spelt."""
-        lines = (line.partition(b":") for line in self.head.split(b"\r\n")[1:-1])
-        return [(name, value.strip(b" \t")) for name, _, value in lines]
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the first value of the header `name`, given in lower case, or None."""
-        start = self.head.lower().find(b"\r\n%b:" % name)
-        if start < 0:
-            return None
-        start += len(name) + 3
-        return self.head[start : self.head.index(b"\r\n", start)].strip(b" \t")
-
-    async def read(self) -> bytes:
-        """Return what has arrived of the body since the last call, waiting if that is nothing; `b""` at its end.
-
-        Raises `UpstreamError` after the last piece of a body that broke off. Cancelled, it closes the connection.
-        """
-        while (connection := self._connection) is not None:
-            if connection.chunks:
-                return connection.take()
-            waiter = connection.waiter = connection.loop.create_future()
-            try:
-                await waiter
-            except BaseException:
-                self.close()
-                raise
-        rest = self._rest
-        if rest:
-            self._rest = b""
-        elif self.error is not None:
-            raise self.error
-        return rest
-
-    @property
-    def content(self) -> bytes:
-        """The complete body."""
-        return self.body
-
-    def end(self) -> None:
-        """What was of interest has come: let the rest arrive without anyone waiting for it."""
-        if self._connection is None:
-            return
-        task = asyncio.get_running_loop().create_task(_read_out(self))
-        _reading_out.add(task)
-        task.add_done_callback(_reading_out.discard)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will arrive: the body is complete, or it broke off."""
-        return self._connection is None
-
-    def close(self) -> None:
-        """Let go of the answer: a connection whose answer is not complete is closed at once. May be called again."""
-        self._rest = b""
-        if self._connection is not None:
-            self._connection.fail("reset", "the answer was closed before its end")
-
-    def detach(self, rest: bytes, error: UpstreamError | None) -> None:
-        """Take over what is left of the body, and the way it ended, from the connection."""
-        self._connection = None
-        self._rest = rest
-        self.error = error
-
-
-_READ_OUT_S = 1.0
-_reading_out: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
-
-
-async def _read_out(response: Response) -> None:
-    """Read what little is left (the framing's end), so that the connection can serve again."""
-    try:
-        async with asyncio.timeout(_READ_OUT_S):
-            while await response.read():
-                pass
-    except (TimeoutError, UpstreamError):
-        pass
-    finally:
-        response.close()
 
 
 class Connection(asyncio.Protocol):
@@ -154,6 +59,7 @@ class Connection(asyncio.Protocol):
         "response",
         "reused",
         "sent_at",
+        "sink",
         "site",
         "status",
         "transport",
@@ -173,14 +79,15 @@ class Connection(asyncio.Protocol):
         self.feed = self.parser.feed_data
         self.partial_head = bytearray()
         self.response: Response | None = None
-        self.waiter: asyncio.Future[None] | None = None
+        self.waiter: asyncio.Future[bool] | None = None
+        self.sink: Take | None = None  # of a reader that takes pieces as they arrive
         self.closed = self.reused = self.whole = self.complete = self.keep = self.paused = self.progress = False
         self.status = self.received = self.interims = 0
         self.sent_at = self.progress_at = 0.0
         self.idle_since = self.loop.time()
         self.lost: asyncio.Future[None] = self.loop.create_future()
 
-    def start(self, data: bytes, *, whole: bool, deadlines: Deadlines) -> tuple[Response, "asyncio.Future[None]"]:
+    def start(self, data: bytes, *, whole: bool, deadlines: Deadlines) -> tuple[Response, "asyncio.Future[bool]"]:
         """Write a request; the future is done when its head (or, if `whole`, all of it) or an error has come."""
         self.status = self.received = self.interims = 0
         self.complete = self.progress = False
@@ -240,6 +147,9 @@ class Connection(asyncio.Protocol):
             if self.received > limits.body_bytes_max:
                 self.fail("body_too_large", f"the provider's answer is over {limits.body_bytes_max} bytes")
         elif self.chunks:
+            if self.sink is not None:
+                self._pour(self.sink)
+                return
             self._wake()
             if self.received > limits.buffer_bytes_max and not self.paused:
                 self.paused = True
@@ -354,12 +264,22 @@ class Connection(asyncio.Protocol):
             self._wake()
         self.drop()
 
-    def _wake(self) -> None:
+    def _pour(self, sink: Take) -> None:
+        """Hand what has arrived to a reader that takes it here and now; wake it where it wants no more."""
+        try:
+            if not sink(self.take()):
+                self._wake(stopped=True)
+        except Exception as error:  # noqa: BLE001 - the reader's own
+            waiter, self.waiter, self.sink = self.waiter, None, None
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+
+    def _wake(self, *, stopped: bool = False) -> None:
         waiter = self.waiter
         if waiter is not None:
-            self.waiter = None
+            self.waiter = self.sink = None
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(stopped)
 
     def drop(self) -> None:
         """Close at once, whatever is still to be read or written. May be called again."""
