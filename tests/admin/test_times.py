@@ -1,6 +1,6 @@
 import pytest
 
-from joytoken.admin.times import parse_duration, parse_moment, spell_time, windows_of
+from joytoken.admin.times import parse_duration, parse_moment, spell_time
 from joytoken.domain.errors import InvalidRequest
 from tests.admin.conftest import NOW_US
 
@@ -44,11 +44,3 @@ def test_moments(text, ahead, zone, expected):
 def test_what_is_no_moment():
     with pytest.raises(InvalidRequest, match="neither a duration"):
         parse_moment("yesterday", "since", NOW_US, ahead=False)
-
-
-@pytest.mark.parametrize(
-    ("zone", "day", "week"),
-    (("UTC", "D:2026-11-22", "W:2026-W47"), ("Pacific/Kiritimati", "D:2026-11-23", "W:2026-W48")),
-)
-def test_windows_are_those_of_the_zone(zone, day, week):
-    assert windows_of(NOW_US, zone) == (day, week)

@@ -1,6 +1,7 @@
 """Keys: create, show, change, rotate, revoke."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -16,10 +17,11 @@ from joytoken.admin.policy import (
     policy_from,
     unknown_models,
 )
-from joytoken.admin.times import parse_duration, parse_moment, spell_optional, spell_time, windows_of
+from joytoken.admin.times import parse_duration, parse_moment, spell_optional, spell_time
 from joytoken.domain.apikey import DEFAULT_ORGANISATION, DEFAULT_OWNER, ApiKey, Labels, Policy, Secret
 from joytoken.domain.errors import Conflict, InvalidRequest, NotFound
 from joytoken.domain.ids import KEY_PREFIX, SECRET_BYTES, make_secret, secret_digest, secret_hint, uuid7_hex
+from joytoken.domain.window import WindowKind, window_of
 
 NAME_CHARS_MAX = 200
 DEFAULT_OVERLAP = "24h"
@@ -220,12 +222,14 @@ def _expiry(text: str | None, now: int, desk: Desk) -> int | None:
 
 def _follow_limits(desk: Desk, key: ApiKey, before: Policy, now: int) -> None:
     """Move the quotas of the windows that are open already to the new limits."""
-    day, week = windows_of(now, desk.settings.money.zone)
-    for window, old, new in (
-        (day, before.limit_daily, key.policy.limit_daily),
-        (week, before.limit_weekly, key.policy.limit_weekly),
-    ):
+    zone = ZoneInfo(desk.settings.money.zone)
+    limits: tuple[tuple[WindowKind, int | None, int | None], ...] = (
+        ("day", before.limit_daily, key.policy.limit_daily),
+        ("week", before.limit_weekly, key.policy.limit_weekly),
+    )
+    for kind, old, new in limits:
         if new is not None and new != old:
+            window = window_of(kind, now, zone).name
             desk.store.ledger.set_quota_limit(key.key_id, window, new, actor=desk.actor, at_us=now)
 
 

@@ -1,7 +1,7 @@
 """Times as people and programs write them, to and from unix microseconds."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from joytoken.domain.errors import InvalidRequest
@@ -48,10 +48,3 @@ def parse_moment(text: str, param: str, now_us: int, *, ahead: bool, zone: str =
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=ZoneInfo(zone))
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def windows_of(now_us: int, zone: str) -> tuple[str, str]:
-    """The names of the day and the ISO week that hold a moment in a zone: ``D:2026-11-22``, ``W:2026-W47``."""
-    day: date = datetime.fromtimestamp(now_us / SECOND_US, ZoneInfo(zone)).date()
-    year, week, _ = day.isocalendar()
-    return f"D:{day.isoformat()}", f"W:{year}-W{week:02d}"

@@ -1,9 +1,8 @@
 """The names of a key's daily and weekly window, in the reporting zone."""
 
-from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-_SECOND_US = 1_000_000
+from joytoken.domain.window import Window, window_of
 
 
 class Windows:
@@ -14,6 +13,7 @@ class Windows:
 
     def __init__(self, zone: str) -> None:
         self._zone = ZoneInfo(zone)
+        self._day = Window("", 0, 0)
         self._from_us = 0
         self._until_us = 0
         self._names = ("", "")
@@ -21,17 +21,12 @@ class Windows:
     def at(self, now_us: int) -> tuple[str, str]:
         """The names of the day and the week that hold a unix time in microseconds."""
         if not self._from_us <= now_us < self._until_us:
-            moment = datetime.fromtimestamp(now_us / _SECOND_US, UTC).astimezone(self._zone)
-            day = moment.date()
-            start = datetime(day.year, day.month, day.day, tzinfo=self._zone)
-            end = datetime.combine(day + timedelta(days=1), start.timetz())
-            self._from_us = int(start.timestamp()) * _SECOND_US
-            self._until_us = int(end.timestamp()) * _SECOND_US
-            year, week, _ = day.isocalendar()
-            self._names = (f"D:{day.isoformat()}", f"W:{year}-W{week:02d}")
+            day = self._day = window_of("day", now_us, self._zone)
+            _, self._from_us, self._until_us = day
+            self._names = (day.name, window_of("week", now_us, self._zone).name)
         return self._names
 
     def seconds_left(self, now_us: int) -> int:
         """Seconds until the day ends: what a caller who used up a daily limit has to wait."""
         self.at(now_us)
-        return max(1, (self._until_us - now_us) // _SECOND_US)
+        return self._day.seconds_left(now_us)
