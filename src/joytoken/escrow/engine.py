@@ -210,7 +210,8 @@ class Escrow(Supply):
             await asyncio.wait({ask.answered})
         if any(lease.away_until > self._clock() for lease in unknown):
             raise Closed("the store does not answer")
-        return next((lease.account for lease in missing if not (lease.free or lease.held or lease.elsewhere)), None)
+        gone = (lease for lease in missing if not (lease.free or lease.held or lease.elsewhere or lease.returning))
+        return next((lease.account for lease in gone), None)
 
     def called(self, hold: Hold) -> None:
         """The provider is called now: from here on a recovery charges at least the input."""

@@ -101,7 +101,7 @@ class Supply:
 
     def _hopeless(self, waiter: Waiter, lease: Lease) -> bool:
         """Refuse a waiter that this account could not carry even if all that is held were released."""
-        if waiter.amount <= lease.free + lease.held + lease.available + lease.elsewhere:
+        if waiter.amount <= lease.free + lease.held + lease.returning + lease.available + lease.elsewhere:
             return False
         self._shorts += 1
         self._refuse(waiter, Short(lease.account, waiter.amount, lease.free + lease.available))
@@ -120,7 +120,8 @@ class Supply:
             else:
                 self._refuse(waiter, Closed("the store does not answer"))
             return
-        lease = short[0] if short else waiter.leases[0]
+        # Who is refused hears of the account that has the least, not of the first that others wait for as well.
+        lease = min(short or waiter.leases, key=lambda lease: lease.free + lease.available)
         self._shorts += 1
         self._refuse(waiter, Short(lease.account, waiter.amount, lease.free + lease.available))
 
@@ -283,6 +284,7 @@ class Supply:
             lease = leases.get(account)
             if lease is not None:
                 lease.returning -= amount
+                lease.dry_until = 0.0 if amount else lease.dry_until  # the store has something again
                 lease.has_row = bool(lease.outstanding)
         if self._closed is not None:
             if isinstance(self._closed, Away):
