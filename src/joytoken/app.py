@@ -24,6 +24,7 @@ from joytoken.api.head import HeadLimits
 from joytoken.api.manage import manage_routes
 from joytoken.config.settings import Settings
 from joytoken.domain.apikey import ApiKey
+from joytoken.domain.budget import Budget
 from joytoken.domain.catalog import Catalog
 from joytoken.domain.catalog import Provider as ProviderConfig
 from joytoken.domain.money import parse_amount
@@ -39,6 +40,7 @@ from joytoken.gateway.idempotency import Idempotency
 from joytoken.gateway.invoke import Invoker
 from joytoken.gateway.keyring import Keyring
 from joytoken.gateway.relay import Relay
+from joytoken.gateway.runs import Runs
 from joytoken.gateway.settle import Settler
 from joytoken.gateway.snapshot import Adapters, Snapshot
 from joytoken.gateway.windows import Windows
@@ -67,6 +69,9 @@ class _Configuration:
 
     def keys_since(self, generation: int) -> tuple[int, list[ApiKey]]:
         return self._store.keys.changed_since(generation)
+
+    def budgets(self) -> list[Budget]:
+        return self._store.budgets.list()
 
     def catalog(self) -> Catalog:
         return self._store.catalog.snapshot()
@@ -97,11 +102,14 @@ class Worker:
         options = options_from(settings)
         health = Health(options, monotonic)
         router = Router(self.snapshot.current, health, options)
-        settler = Settler(escrow=self.escrow, counter=self.counter, charge_cut_streams=gateway.charge_cut_streams)
+        settler = Settler(
+            escrow=self.escrow, counter=self.counter, charge_cut_streams=gateway.charge_cut_streams
+        )
         self.admission = Admission(
             router=router,
             escrow=self.escrow,
             windows=windows,
+            runs=Runs(self.store.budgets, depth_max=gateway.run_depth_max, id_chars_max=gateway.run_id_chars_max),
             trusted_proxies=settings.server.trusted_proxies,
             default_output_tokens=gateway.default_output_tokens,
         )

@@ -78,10 +78,15 @@ def walk(server, stub):
     walk.call("GET", f"{manage}/keys/{{id}}", id=made["id"])
     walk.call("PATCH", f"{manage}/keys/{{id}}", {"limit_daily": "5"}, id=made["id"])
 
+    budget = {"limit": "5", "window": "month", "zone": "Asia/Tokyo", "project": "p", "each": ["end_user"]}
+    walk.call("PUT", f"{manage}/budgets/{{name}}", budget, name="walked")
+    walk.call("GET", f"{manage}/budgets")
+
     caller = Client(server.url, made["api_key"])
     wait_for(lambda: caller.get("/openai/v1/models").status == 200, "the key does not become live")
     asked = {"model": "echo/echo", "messages": [{"role": "user", "content": "hi"}], "user": "u", "metadata": {"a": "b"}}
-    said = walk.call("POST", "/openai/v1/chat/completions", asked, client=caller)
+    run = {"X-JoyToken-Run-Id": "walk"}
+    said = walk.call("POST", "/openai/v1/chat/completions", asked, client=caller, headers=run)
     request_id = said["metadata"]["request_id"]
     walk.call("GET", "/openai/v1/models", client=caller)
     walk.call("GET", "/openai/v1/models/{model}", client=caller, model="echo/echo")
@@ -94,6 +99,9 @@ def walk(server, stub):
 
     wait_for(lambda: walk.call("GET", f"{manage}/requests", query=f"?key={made['id']}")["requests"], "not recorded")
     walk.call("GET", f"{manage}/requests/{{id}}", id=request_id)
+    walk.call("GET", f"{manage}/runs/{{id}}", id="walk")
+    walk.call("GET", f"{manage}/budgets/{{name}}", name="walked")
+    walk.call("DELETE", f"{manage}/budgets/{{name}}", name="walked")
     walk.call("GET", f"{manage}/requests/tail")
     walk.call("GET", f"{manage}/usage", query="?by=model,day&zone=Europe/Berlin")
     walk.call("GET", f"{manage}/wallets", query="?owner=walker")

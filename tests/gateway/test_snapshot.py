@@ -19,6 +19,7 @@ class Source:
         self.keys = [a_key("ann")]
         self.providers = {"acme": Provider("acme", "openai")}
         self.reads = []
+        self.given = []
         self.away = False
         self.between = lambda: None
 
@@ -30,6 +31,9 @@ class Source:
 
     def keys_since(self, generation):
         return self.number, [key for key in self.keys if key.generation > generation or generation < 0]
+
+    def budgets(self):
+        return list(self.given)
 
     def catalog(self):
         made = Catalog(self.number, dict(self.providers), {}, {})

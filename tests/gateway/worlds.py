@@ -24,6 +24,7 @@ from joytoken.gateway.idempotency import Idempotency
 from joytoken.gateway.invoke import Invoker
 from joytoken.gateway.keyring import Keyring
 from joytoken.gateway.relay import Relay
+from joytoken.gateway.runs import Runs
 from joytoken.gateway.settle import Settler
 from joytoken.gateway.trail import Trail
 from joytoken.gateway.windows import Windows
@@ -259,7 +260,12 @@ class World:
         self.settler = Settler(escrow=self.escrow, counter=self.counter, charge_cut_streams=True)
         self.relay = Relay(settler=self.settler, escrow=self.escrow, progress_ms=60_000, progress_tokens=2)
         self.admission = Admission(
-            router=self.router, escrow=self.escrow, windows=self.windows, trusted_proxies=(), default_output_tokens=1024
+            router=self.router,
+            escrow=self.escrow,
+            windows=self.windows,
+            runs=Runs(self.store.budgets, depth_max=4, id_chars_max=128),
+            trusted_proxies=(),
+            default_output_tokens=1024,
         )
         self.freezer = Freezer(
             router=self.router,

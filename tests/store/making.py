@@ -45,6 +45,7 @@ policies = st.builds(
     concurrency=maybe(amounts),
     output_tokens_max=maybe(amounts),
     clamp_output=st.booleans(),
+    run_budget=st.booleans(),
 )
 secrets = st.builds(
     Secret, digest=st.binary(min_size=32, max_size=32), hint=text, created_us=moments, expires_us=maybe(moments)
@@ -164,6 +165,8 @@ def record(number=0, **changes):
         "stream_ms": 20.25,
         "total_ms": 31.0,
         "detail": b'{"rule":"auto"}',
+        "run_id": "run-2",
+        "parent_run_id": "run-1",
         "charged": charged,
         "shortfall": shortfall,
     }

@@ -73,6 +73,11 @@ def test_a_lease_belongs_to_an_account_and_a_worker(database):
             "SELECT * FROM usage_record WHERE correlation_id = 'c' AND correlation_id <> ''",
             "ix_usage_record_correlation_id",
         ),
+        ("SELECT * FROM usage_record WHERE run_id = 'r' AND run_id <> ''", "ix_usage_record_run_id"),
+        (
+            "SELECT * FROM usage_record WHERE parent_run_id IN ('r', 's') AND parent_run_id <> ''",
+            "ix_usage_record_parent_run_id",
+        ),
     ],
 )
 def test_the_usual_questions_have_an_index(database, query, index):

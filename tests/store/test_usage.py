@@ -47,6 +47,7 @@ FILTERS = [
     {"end_user": "u-8"},
     {"ending": "provider_cut"},
     {"correlation_id": "theirs"},
+    {"run_id": "run-9"},
 ]
 
 

@@ -3,6 +3,18 @@
 from typing import Any
 
 from joytoken.admin.audit import AuditList, AuditQuery, list_audit
+from joytoken.admin.budgets import (
+    BudgetList,
+    BudgetQuery,
+    BudgetRef,
+    BudgetRemoved,
+    BudgetSet,
+    BudgetShown,
+    list_budgets,
+    remove_budget,
+    set_budget,
+    show_budget,
+)
 from joytoken.admin.keys import (
     KeyCreate,
     KeyCreated,
@@ -71,6 +83,7 @@ from joytoken.admin.requests import (
     tail_requests,
 )
 from joytoken.admin.routes import Explanation, RouteQuery, explain_route
+from joytoken.admin.runs import RunRef, RunTree, show_run
 from joytoken.admin.usage import UsageReport, UsageSummaryQuery, summarise_usage
 from joytoken.admin.wallets import (
     Statement,
@@ -264,6 +277,21 @@ REQUESTS_TAIL: Operation[TailQuery, RequestTail] = Operation(
 REQUESTS_SHOW: Operation[RequestRef, Receipt] = Operation(
     "requests.show", "The receipt of a request", "GET", "/requests/{id}", RequestRef, Receipt, show_request
 )
+RUNS_SHOW: Operation[RunRef, RunTree] = Operation(
+    "runs.show", "A run and the runs below it, with what each has cost", "GET", "/runs/{id}", RunRef, RunTree, show_run
+)
+BUDGETS_SET: Operation[BudgetSet, BudgetShown] = Operation(
+    "budgets.set", "Make or change a budget", "PUT", "/budgets/{name}", BudgetSet, BudgetShown, set_budget
+)
+BUDGETS_LIST: Operation[BudgetQuery, BudgetList] = Operation(
+    "budgets.list", "All budgets, oldest first", "GET", "/budgets", BudgetQuery, BudgetList, list_budgets
+)
+BUDGETS_SHOW: Operation[BudgetRef, BudgetShown] = Operation(
+    "budgets.show", "A budget, and what is spent of it", "GET", "/budgets/{name}", BudgetRef, BudgetShown, show_budget
+)
+BUDGETS_REMOVE: Operation[BudgetRef, BudgetRemoved] = Operation(
+    "budgets.remove", "Remove a budget", "DELETE", "/budgets/{name}", BudgetRef, BudgetRemoved, remove_budget
+)
 AUDIT_LIST: Operation[AuditQuery, AuditList] = Operation(
     "audit.list", "Who changed what, newest first", "GET", "/audit", AuditQuery, AuditList, list_audit
 )
@@ -285,6 +313,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     KEYS_REVOKE,
     KEYS_SHOW,
     KEYS_UPDATE,
+    BUDGETS_SET,
+    BUDGETS_LIST,
+    BUDGETS_SHOW,
+    BUDGETS_REMOVE,
     WALLETS_SHOW,
     WALLETS_TOP_UP,
     WALLETS_ADJUST,
@@ -306,6 +338,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     REQUESTS_LIST,
     REQUESTS_TAIL,
     REQUESTS_SHOW,
+    RUNS_SHOW,
     AUDIT_LIST,
     ROUTES_EXPLAIN,
 )

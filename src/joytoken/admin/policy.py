@@ -47,6 +47,7 @@ class PolicyFields(msgspec.Struct, kw_only=True):
     concurrency: int | None = None
     output_tokens_max: int | None = None
     clamp_output: bool | None = None
+    run_budget: bool | None = None
 
 
 class PolicyDocument(msgspec.Struct, kw_only=True):
@@ -71,6 +72,7 @@ class PolicyDocument(msgspec.Struct, kw_only=True):
     concurrency: int | None = None
     output_tokens_max: int | None = None
     clamp_output: bool = False
+    run_budget: bool = False
 
 
 def policy_from(fields: PolicyFields, base: Policy) -> Policy:
@@ -209,6 +211,7 @@ def _models(texts: list[str], param: str) -> tuple[str, ...]:
 _READERS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
     "blocked": ("blocked", _flag),
     "clamp_output": ("clamp_output", _flag),
+    "run_budget": ("run_budget", _flag),
     "tier": ("tier", _tier),
     "allowed_tiers": ("allowed_tiers", _tiers),
     "tiers": ("allowed_tiers", _tiers),

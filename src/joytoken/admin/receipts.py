@@ -47,6 +47,8 @@ class RequestDocument(msgspec.Struct, kw_only=True):
     environment: str
     task: str
     end_user: str
+    run_id: str
+    parent_run_id: str
     tags: dict[str, Any]
     input_tokens: int | None
     output_tokens: int | None

@@ -29,6 +29,7 @@ class UsageFilter(msgspec.Struct, kw_only=True):
     ending: str | None = None
     end_user: str | None = None
     correlation_id: str | None = None
+    run: str | None = None  # an agent's run, without those below it
     since: str | None = None
     until: str | None = None
     zone: str | None = None  # of days without an offset; the reporting zone where left out
@@ -114,6 +115,7 @@ def store_query(desk: Desk, filters: UsageFilter) -> UsageQuery:
         **{name: getattr(filters, name) for name in same},
         key_id=None if filters.key is None else find_key(desk, filters.key).key_id,
         correlation_id=filters.correlation_id,
+        run_id=filters.run,
         since_us=_moment(desk, filters.since, "since", zone),
         until_us=_moment(desk, filters.until, "until", zone),
     )

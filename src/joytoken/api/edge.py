@@ -259,7 +259,7 @@ class EdgeProtocol(AnsweringProtocol):
         self.phase, self.since = "answer", monotonic()
         call = Call(self.since, time_ns() // 1000, like.peer_ip)
         call.body, call.digest = body, like.digest
-        call.forwarded_for, call.real_ip = like.forwarded_for, like.real_ip
+        call.forwarded_for, call.real_ip, call.run = like.forwarded_for, like.real_ip, like.run
         trail = self._trail = self.door.open_trail(call)
         try:
             principal = self.door.exchange.authenticate(trail)

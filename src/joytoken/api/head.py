@@ -3,7 +3,9 @@
 import httptools
 import msgspec
 
+from joytoken.gateway.budgets import RUN_BUDGET
 from joytoken.gateway.call import Call
+from joytoken.gateway.runs import PARENT_RUN_ID, RUN_ID
 
 _LENGTH_DIGITS_MAX = 18  # fits 64 bits
 
@@ -121,9 +123,10 @@ _ONCE = {
     b"x-api-key": "api_key",
     b"idempotency-key": "idempotency_key",
 }
+_RUN = {name.lower().encode(): name for name in (RUN_ID, PARENT_RUN_ID, RUN_BUDGET)}
 _LAST = {b"x-request-id": "correlation", b"x-real-ip": "real_ip"}
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding", b"host", b"expect"))
-_READ = frozenset((*_ONCE, *_LAST, *_FRAMING, b"x-forwarded-for"))
+_READ = frozenset((*_ONCE, *_LAST, *_RUN, *_FRAMING, b"x-forwarded-for"))
 _SPELLINGS_MAX = 1024
 # Header names as clients spell them, with the name that is meant (None: not read). Clients spell few names in few ways.
 _spellings: dict[bytes, bytes | None] = {}
@@ -155,11 +158,20 @@ def read_head(headers: list[tuple[bytes, bytes]], call: Call) -> Framing:
         elif meant == b"x-forwarded-for":
             # Several lines are one list: the nearest proxy's is last.
             call.forwarded_for = value if call.forwarded_for is None else call.forwarded_for + b"," + value
+        elif meant in _RUN:
+            call.run = call.run or {}
+            if _RUN[meant] in call.run:
+                raise _twice(meant)
+            call.run[_RUN[meant]] = value
         elif getattr(call, _ONCE[meant]) is not None:
-            raise HeadError("conflicting_headers", f"the header {meant.decode()} stands in the request twice")
+            raise _twice(meant)
         else:
             setattr(call, _ONCE[meant], value)
     return framing
+
+
+def _twice(name: bytes) -> HeadError:
+    return HeadError("conflicting_headers", f"the header {name.decode()} stands in the request twice")
 
 
 def check_size(headers: list[tuple[bytes, bytes]], limits: HeadLimits) -> None:

@@ -42,6 +42,7 @@ def policy_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--concurrency", type=int, metavar="N", help="Requests under way at once."),
             click.option("--max-output-tokens", "output_tokens_max", type=int, metavar="N", help="Greatest output."),
             click.option("--clamp-output/--no-clamp-output", default=None, help="Shorten what is not affordable."),
+            click.option("--run-budget/--no-run-budget", default=None, help="Let a run's caller set its budget."),
             click.option("--blocked/--no-blocked", default=None, help="Refuse everything for now."),
             click.option("--expires", metavar="WHEN", help="30d, 2027-01-31 or an ISO 8601 time."),
             click.option("--project", metavar="NAME", help="Label for attribution."),

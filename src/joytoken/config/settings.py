@@ -85,6 +85,10 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_answer_bytes_max: Annotated[int, _count("Largest answer kept for an `Idempotency-Key`.")] = 4 * MIB
     idempotency_hours: Annotated[int, _count("How long an answer is kept for its `Idempotency-Key`.", 1, 8760)] = 24
     correlation_id_chars_max: Annotated[int, _count("Longest `X-Request-ID` that is kept.", 1, 1024)] = 128
+    run_id_chars_max: Annotated[int, _count("Longest `X-JoyToken-Run-Id` and `X-JoyToken-Parent-Run-Id`.", 1, 1024)] = (
+        128
+    )
+    run_depth_max: Annotated[int, _count("How deep runs may be nested: a run and its parents together.", 1, 64)] = 8
     progress_ms: Annotated[int, _ms("A stream's cost so far is journalled at least this often.")] = 250
     progress_tokens: Annotated[int, _count("A stream's cost so far is journalled after so many tokens.", 1)] = 256
     drains_max: Annotated[int, _count("Provider streams read to their end after the caller hung up.")] = 64

@@ -37,6 +37,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     tokens_per_minute: int | None = None
     concurrency: int | None = None  # requests under way at once
     output_tokens_max: int | None = None  # greatest output of one request
+    run_budget: bool = False  # the first request of a run may say how much the run may spend
     clamp_output: bool = False  # where less is affordable than asked, lower the output bound instead of refusing
 
 

@@ -5,6 +5,8 @@ An account is named by a string, so that it reads the same in a table, in a log 
     wallet:{owner}:{tier}            a wallet
     quota:{key}:D:2026-11-22         a key's daily quota; it starts at the limit and drains like a wallet
     quota:{key}:W:2026-W47           a key's weekly quota
+    budget:{id}:M:2026-11            a budget in one window, which drains likewise (`domain.budget` names it)
+    budget:{id}:T:all:{owner}/{run}  the same, of one of those for each of whom it is
     platform:{name}                  the operator's side of each movement
 """
 
@@ -14,13 +16,13 @@ import msgspec
 
 from joytoken.domain.tier import Tier
 
-AccountKind = Literal["wallet", "quota", "platform"]
+AccountKind = Literal["wallet", "quota", "budget", "platform"]
 TxKind = Literal["usage", "topup", "refund", "adjust", "expire", "transfer", "shortfall", "open"]
 
 REVENUE = "platform:revenue"  # the other side of usage on wallets
 FUNDING = "platform:funding"  # the other side of top-ups
 ADJUSTMENTS = "platform:adjustments"  # the other side of adjustments
-QUOTA_ISSUED = "platform:quota"  # the other side of everything on quota accounts
+QUOTA_ISSUED = "platform:quota"  # the other side of everything on quota and budget accounts
 SHORTFALL = "platform:shortfall"  # what a call cost beyond what could be charged
 PLATFORM_ACCOUNTS = (REVENUE, FUNDING, ADJUSTMENTS, QUOTA_ISSUED, SHORTFALL)
 
@@ -40,11 +42,13 @@ def account_kind(account: str) -> AccountKind:
     kind = account.partition(":")[0]
     if kind == "wallet":
         return "wallet"
-    return "quota" if kind == "quota" else "platform"
+    if kind == "quota":
+        return "quota"
+    return "budget" if kind == "budget" else "platform"
 
 
 class Want(msgspec.Struct, frozen=True, gc=False):
-    """One account's part of a hold. `limit` (nanocredits) opens a quota account on first use; None for wallets."""
+    """One account's part of a hold. `limit` (nanocredits) opens a quota or budget on first use; None for wallets."""
 
     account: str
     limit: int | None = None

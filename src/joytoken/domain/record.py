@@ -106,6 +106,8 @@ class UsageRecord(msgspec.Struct, array_like=True, gc=False):
     stream_ms: float | None = None
     total_ms: float = 0.0
     detail: bytes = b""  # JSON of Detail
+    run_id: str = ""
+    parent_run_id: str = ""
 
 
 def close_record(record: UsageRecord, charged: int, shortfall: int) -> None:

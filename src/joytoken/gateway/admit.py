@@ -11,9 +11,11 @@ from joytoken.domain.route import Needs
 from joytoken.domain.tier import TIERS, Tier, parse_tier
 from joytoken.escrow.engine import Escrow
 from joytoken.escrow.terms import Closed
+from joytoken.gateway.budgets import budget_refusal, wants_of
 from joytoken.gateway.call import Call, Chat, Content
 from joytoken.gateway.keyring import Network, Principal
 from joytoken.gateway.route import look
+from joytoken.gateway.runs import Runs
 from joytoken.gateway.trail import Trail
 from joytoken.gateway.windows import Windows
 from joytoken.routing.plan import Router
@@ -30,12 +32,14 @@ class Admission:
         router: Router,
         escrow: Escrow,
         windows: Windows,
+        runs: Runs,
         trusted_proxies: Sequence[str],
         default_output_tokens: int,
     ) -> None:
         self._router = router
         self._escrow = escrow
         self._windows = windows
+        self._runs = runs
         self._trusted = tuple(ipaddress.ip_network(cidr, strict=False) for cidr in trusted_proxies)
         self._default_output_tokens = default_output_tokens
 
@@ -50,6 +54,10 @@ class Admission:
         trail.entered = True
         return needs
 
+    async def place_run(self, principal: Principal, headers: dict[str, bytes], trail: Trail) -> None:
+        """Find out to which run a request belongs, and under which others it runs."""
+        trail.run = await self._runs.place(principal, headers, trail.call.started_us)
+
     async def check_money(self, principal: Principal, needs: Needs, trail: Trail) -> None:
         """Refuse where a quota is used up, or no wallet that the key may use has anything left."""
         try:
@@ -63,12 +71,21 @@ class Admission:
             empty = await self._escrow.ready(quotas)
             if empty is not None:
                 raise quota_used_up(empty, self._windows.seconds_left(trail.call.started_us))
+        if principal.budgets is not None or trail.run is not None:
+            await self._check_budgets(principal, trail)
         # A model's own tier pays for it; `auto` may be served from any wallet that the key may use.
         tiers = principal.tiers if trail.plan is None or _is_auto(needs.model) else (trail.plan.tier,)
         for tier in tiers:
             if await self._escrow.ready((principal.wallets[tier],)) is None:
                 return
         raise InsufficientQuota(f"no credits left in {_wallets(tiers)}; top up and try again", "wallet_empty")
+
+    async def _check_budgets(self, principal: Principal, trail: Trail) -> None:
+        user = trail.chat.user if trail.chat is not None else None
+        wants = wants_of(principal.budgets, trail.call.started_us, user or "", trail.run)
+        empty = await self._escrow.ready(wants) if wants else None
+        if empty is not None:
+            raise budget_refusal(principal.budgets, empty, trail.call.started_us)
 
     def permit(self, principal: Principal, call: Call) -> None:
         """Refuse a key that is blocked, or that may not be used from the caller's address. Raises PolicyRejected."""

@@ -26,6 +26,7 @@ class Call:
     forwarded_for: bytes | None = None
     real_ip: bytes | None = None
     idempotency_key: bytes | None = None
+    run: dict[str, bytes] | None = None  # the headers that name its run, by their names
     digest: bytes | None = None  # of the credential, once it was looked at
 
     def __init__(self, started: float, started_us: int, peer_ip: str) -> None:

@@ -92,6 +92,8 @@ class Exchange:
             content = content_of(chat)
             trail.chat, trail.content = chat, content
             needs = self._admission.admit(principal, chat, content, trail)
+            if trail.call.run is not None:
+                await self._admission.place_run(principal, trail.call.run, trail)
             trail.hold = self._freezer.try_freeze(principal, trail)
             if trail.hold is None:  # not by the leases at hand: ask what is left, and wait for it
                 timings.admit = timings.route = trail.at()

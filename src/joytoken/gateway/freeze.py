@@ -19,6 +19,7 @@ from joytoken.domain.tier import Tier
 from joytoken.escrow.engine import Escrow
 from joytoken.escrow.terms import Closed, Hold, Short
 from joytoken.gateway.admit import AUTO, quota_used_up, store_away
+from joytoken.gateway.budgets import budget_refusal, wants_of
 from joytoken.gateway.call import Chat, Content
 from joytoken.gateway.count import Counter
 from joytoken.gateway.keyring import Principal
@@ -81,8 +82,8 @@ class Freezer:
             try:
                 return await self._hold(principal, plan, trail)
             except Short as short:
-                refusal = self._refusal(short, trail)
-                if account_kind(short.account) == "quota" or needs.model not in ("", AUTO):
+                refusal = self._refusal(principal, short, trail)
+                if account_kind(short.account) != "wallet" or needs.model not in ("", AUTO):
                     raise refusal from None
                 first_short = first_short or refusal
             except Closed as closed:
@@ -105,6 +106,8 @@ class Freezer:
         self._bound(principal, plan, chat, content, trail)
         amount = self._amount(plan, trail.input_bound, trail.output_bound * (chat.n or 1))
         wants = (principal.wallets[plan.tier], *principal.quotas(trail.call.started_us))
+        if principal.budgets is not None or trail.run is not None:
+            wants += wants_of(principal.budgets, trail.call.started_us, chat.user or "", trail.run)
         input_cost = min(amount, plan.choices[0].model.price.hold_amount(trail.input_bound, 0))
         return self._draft(principal, plan, trail), wants, amount, input_cost
 
@@ -122,18 +125,22 @@ class Freezer:
     ) -> Hold:
         """Lower the output bound to what is affordable, where the key allows that."""
         choices = (trail.chat.n if trail.chat is not None else None) or 1
-        fits = [c.model.price.credits.affordable_output(trail.input_bound, short.available) for c in plan.choices]
-        output = min(min(fits) // choices, trail.output_bound)
-        if output < 1:
-            raise short
-        amount = self._amount(plan, trail.input_bound, output * choices)
-        if amount > short.available:
-            raise short
-        hold = await self._escrow.hold(record, wants, amount, min(amount, input_cost))
-        trail.output_bound = output
-        trail.clamped = True
-        trail.note(f"output bound lowered to {output} tokens: the wallet or limit could carry no more")
-        return hold
+        for _ in wants:  # each account may have less than the one before
+            fits = [c.model.price.credits.affordable_output(trail.input_bound, short.available) for c in plan.choices]
+            output = min(min(fits) // choices, trail.output_bound)
+            amount = self._amount(plan, trail.input_bound, output * choices) if output > 0 else 0
+            if not 0 < amount <= short.available:
+                raise short
+            try:
+                hold = await self._escrow.hold(record, wants, amount, min(amount, input_cost))
+            except Short as less:
+                short = less
+                continue
+            trail.output_bound = output
+            trail.clamped = True
+            trail.note(f"output bound lowered to {output} tokens: the wallet or limit could carry no more")
+            return hold
+        raise short
 
     def _bound(self, principal: Principal, plan: Plan, chat: Chat, content: Content, trail: Trail) -> None:
         rules, most = self._rules, principal.policy.output_tokens_max
@@ -187,10 +194,12 @@ class Freezer:
         record.price_id = choice.model.price.price_id
         record.usd_per_credit = self._catalog().usd_per_credit.get(plan.tier, 0)
         record.tags = _tags(chat.metadata)
+        if trail.run is not None:
+            record.run_id, record.parent_run_id = trail.run.run_id, trail.run.parent
         trail.record = record
         return record
 
-    def _refusal(self, short: Short, trail: Trail) -> InsufficientQuota:
+    def _refusal(self, principal: Principal, short: Short, trail: Trail) -> InsufficientQuota:
         required, available = short_amount(short.required), short_amount(short.available)
         details: dict[str, str | int] = {"required": required, "available": available, "account": short.account}
         if account_kind(short.account) == "quota":
@@ -198,6 +207,8 @@ class Freezer:
             refusal.message += f" (this request needs up to {required} credits; {available} are left)"
             refusal.details = details
             return refusal
+        if account_kind(short.account) == "budget":
+            return budget_refusal(principal.budgets, short.account, trail.call.started_us, required, available)
         tier = short.account.rpartition(":")[2]
         message = (
             f"the {tier} wallet cannot carry this request: it needs up to {required} credits and {available} are free;"

@@ -8,9 +8,11 @@ import ipaddress
 from collections.abc import Iterable
 
 from joytoken.domain.apikey import ApiKey
+from joytoken.domain.budget import Budget
 from joytoken.domain.ids import secret_digest
 from joytoken.domain.ledger import Want, quota_account, wallet_account
 from joytoken.domain.tier import TIERS, Tier
+from joytoken.gateway.budgets import KeyBudgets, budgets_for
 from joytoken.gateway.limiter import Limiter
 from joytoken.gateway.windows import Windows
 
@@ -24,6 +26,7 @@ class Principal:
         "_windows",
         "_wants",
         "_wants_for",
+        "budgets",
         "ip_allow",
         "ip_block",
         "key",
@@ -43,6 +46,7 @@ class Principal:
         allowed: tuple[Tier, ...] = policy.allowed_tiers or TIERS
         self.tiers = tuple(t for t in allowed if policy.tier is None or t == policy.tier)
         self.wallets: dict[Tier, Want] = {tier: Want(wallet_account(key.owner_id, tier)) for tier in TIERS}
+        self.budgets: KeyBudgets | None = None
         self._windows = windows
         self._wants: tuple[Want, ...] = ()
         self._wants_for = ""
@@ -76,6 +80,7 @@ class Keyring:
         self._by_digest: dict[bytes, tuple[Principal, int]] = {}
         self._digests: dict[str, tuple[bytes, ...]] = {}
         self._limiters: dict[str, Limiter] = {}
+        self._budgets: tuple[Budget, ...] = ()
         self.generation = -1
 
     def __len__(self) -> int:
@@ -95,8 +100,12 @@ class Keyring:
             return None
         return principal
 
-    def take_over(self, generation: int, keys: Iterable[ApiKey]) -> None:
-        """Replace the keys that changed. A key's rate limits keep what was used of them."""
+    def take_over(self, generation: int, keys: Iterable[ApiKey], budgets: Iterable[Budget] | None = None) -> None:
+        """Replace the keys that changed, and all budgets. A key's rate limits keep what was used of them."""
+        if budgets is not None and (given := tuple(budgets)) != self._budgets:
+            self._budgets = given
+            for principal, _ in self._by_digest.values():
+                principal.budgets = budgets_for(principal.key, given)
         for key in keys:
             for digest in self._digests.pop(key.key_id, ()):
                 self._by_digest.pop(digest, None)
@@ -107,6 +116,7 @@ class Keyring:
             limiter.configure(key.policy)
             self._limiters[key.key_id] = limiter
             principal = Principal(key, self._windows, limiter)
+            principal.budgets = budgets_for(key, self._budgets)
             for secret in key.secrets:
                 until = [t for t in (secret.expires_us, key.expires_us) if t is not None]
                 self._by_digest[secret.digest] = (principal, min(until) if until else 0)

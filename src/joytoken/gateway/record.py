@@ -77,6 +77,8 @@ def refused_record(trail: Trail, principal: Principal) -> UsageRecord:
         tier=trail.plan.tier if trail.plan is not None else "",
         ending="refused",
     )
+    if trail.run is not None:
+        record.run_id, record.parent_run_id = trail.run.run_id, trail.run.parent
     record.total_ms = trail.at() / 1000
     record.http_status = error.http_status if error is not None else 0
     record.error_code = error.code if error is not None else ""

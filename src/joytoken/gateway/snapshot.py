@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from joytoken.domain.apikey import ApiKey
+from joytoken.domain.budget import Budget
 from joytoken.domain.catalog import Catalog
 from joytoken.domain.catalog import Provider as ProviderConfig
 from joytoken.gateway.keyring import Keyring
@@ -27,6 +28,10 @@ class Source(Protocol):
 
     def keys_since(self, generation: int) -> tuple[int, list[ApiKey]]:
         """The keys that changed after a generation, and the generation that they belong to."""
+        ...
+
+    def budgets(self) -> list[Budget]:
+        """All budgets."""
         ...
 
     def catalog(self) -> Catalog:
@@ -108,20 +113,21 @@ class Snapshot:
         found = await asyncio.to_thread(self._read)
         if found is None:
             return
-        generation, keys, catalog = found
-        self._keyring.take_over(generation, keys)
+        generation, keys, budgets, catalog = found
+        self._keyring.take_over(generation, keys, budgets)
         self._adapters.take_over(catalog.providers)
         self.catalog = catalog
         self.generation = generation
 
-    def _read(self) -> tuple[int, list[ApiKey], Catalog] | None:
+    def _read(self) -> tuple[int, list[ApiKey], list[Budget], Catalog] | None:
         if self._source.generation() == self.generation:
             return None
         # The catalog is read first: what changes in between is seen again at the next poll, never missed.
         catalog = self._source.catalog()
+        budgets = self._source.budgets()
         generation, keys = self._source.keys_since(self._keyring.generation)
         self._prepare(catalog)
-        return min(generation, catalog.generation), keys, catalog
+        return min(generation, catalog.generation), keys, budgets, catalog
 
     async def _follow(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from joytoken.domain.usage import Usage
 from joytoken.escrow.terms import Hold
 from joytoken.gateway.call import Call, Chat, Content
 from joytoken.gateway.keyring import Principal
+from joytoken.gateway.lineage import Placed
 
 _encode = msgspec.json.Encoder().encode
 _SECOND_US = 1_000_000
@@ -29,6 +30,7 @@ class Trail:
     choice: Choice | None = None
     hold: Hold | None = None
     record: UsageRecord | None = None
+    run: Placed | None = None
     usage: Usage | None = None
     ending: Ending = "refused"
     error: GatewayError | None = None

@@ -40,6 +40,7 @@ __all__ = [
 RECALL_WAIT_S = 1.0  # how long an adjustment waits for workers to give money back
 _RECALL_PAUSE_S = 0.02
 _RECALL_MARGIN_US = 500_000
+_LIMITS_AT_ONCE = 200  # accounts that one transaction moves to a new limit
 
 _by_key = sa.select(ledger_tx).where(ledger_tx.c.idempotency_key == sa.bindparam("key"))
 _entry_of = sa.select(ledger_entry.c.account, ledger_entry.c.amount, ledger_entry.c.balance_after).where(
@@ -128,22 +129,43 @@ class Ledger(WorkerLedger):
         It never falls under what is leased; calling again takes what has come back since. False where the window, such
         as ``D:2026-11-22``, is not open: it will be opened with the limit of its key.
         """
-        name = quota_account(key_id, window)
         with self._db.write(durable=True) as conn:
-            lock_chain(conn)
-            standings = lock_accounts(conn, [QUOTA_ISSUED, name])
-            standing = standings.get(name)
-            if standing is None:
-                return False
-            # What was issued so far is the sum of all that is not usage: a cut that met leased money is made up later.
-            issued = conn.execute(_issued, {"of": name}).scalar_one()
-            change = max(new_limit - int(issued), standing.leased - standing.balance)
-            if change:
-                amounts = {name: change, QUOTA_ISSUED: -change}
-                post(conn, "adjust", amounts, standings, at_us=at_us, actor=actor, reason=f"limit {new_limit}")
-                save(conn, standings.values())
-            conn.execute(sa.update(account_table).where(account_table.c.id == name), {"quota_limit": new_limit})
-            return True
+            return _move_limit(conn, quota_account(key_id, window), new_limit, actor, at_us) is not None
+
+    def set_budget_limit(self, account: str, new_limit: int, *, actor: str = "", at_us: int = 0) -> int:
+        """Change the limit of a budget's open window: that of this account, and of each that is named after it.
+
+        Their balances move by the difference, and never under what is spent. Where workers hold leases on what is to
+        be taken, they are asked to give back what they do not need, for at most `RECALL_WAIT_S` in all. Returns how
+        many were moved. To be called again is harmless.
+        """
+        found = [row.account for row in self.accounts(account)]
+        names = [name for name in found if name == account or name.startswith(account + ":")]
+        deadline = self._clock() + RECALL_WAIT_S
+        for start in range(0, len(names), _LIMITS_AT_ONCE):
+            left = names[start : start + _LIMITS_AT_ONCE]
+            while left := self._move_limits(left, new_limit, actor, at_us):
+                if self._clock() >= deadline:
+                    break
+                self._pause(_RECALL_PAUSE_S)
+        return len(names)
+
+    @retried
+    def _move_limits(self, names: list[str], new_limit: int, actor: str, at_us: int) -> list[str]:
+        """Move these accounts to a limit; gives those from which leases kept some of it from being taken."""
+        with self._db.write(durable=True) as conn:
+            lacking = [name for name in names if _move_limit(conn, name, new_limit, actor, at_us)]
+            until = time.time_ns() // 1000 + int(RECALL_WAIT_S * 1e6) + _RECALL_MARGIN_US
+            for name in lacking:
+                conn.execute(_recall, {"of": name, "until": until})
+            return lacking
+
+    def spent(self, account: str) -> dict[str, int]:
+        """What was charged to a budget's account, and to each that is named after it, in nanocredits."""
+        with self._db.read() as conn:
+            after = account + ";"  # what follows the colon
+            rows = conn.execute(_spent, {"of": account, "from": account + ":", "until": after})
+            return {row[0]: -int(row[1]) for row in rows}
 
     def verify(self) -> VerifyReport:
         """Prove the invariants on one consistent view of the database; nothing is locked."""
@@ -190,11 +212,41 @@ class Ledger(WorkerLedger):
 
 
 account_table = account
+_usage_amount = sa.case((ledger_tx.c.kind == "usage", ledger_entry.c.amount), else_=0)
+_spent = (
+    sa.select(ledger_entry.c.account, sa.func.sum(_usage_amount))
+    .join(ledger_tx, ledger_tx.c.id == ledger_entry.c.tx)
+    .where(
+        sa.or_(
+            ledger_entry.c.account == sa.bindparam("of"),
+            sa.and_(ledger_entry.c.account >= sa.bindparam("from"), ledger_entry.c.account < sa.bindparam("until")),
+        )
+    )
+    .group_by(ledger_entry.c.account)
+)
 _issued = (
     sa.select(sa.func.coalesce(sa.func.sum(ledger_entry.c.amount), 0))
     .join(ledger_tx, ledger_tx.c.id == ledger_entry.c.tx)
     .where(ledger_entry.c.account == sa.bindparam("of"), ledger_tx.c.kind != "usage")
 )
+
+
+def _move_limit(conn: sa.Connection, name: str, new_limit: int, actor: str, at_us: int) -> int | None:
+    """Move an open account to a limit; gives what could not be taken since it is leased, None for no such account."""
+    lock_chain(conn)
+    standings = lock_accounts(conn, [QUOTA_ISSUED, name])
+    standing = standings.get(name)
+    if standing is None:
+        return None
+    # What was issued so far is the sum of all that is not usage: a cut that met leased money is made up later.
+    wanted = new_limit - int(conn.execute(_issued, {"of": name}).scalar_one())
+    change = max(wanted, standing.leased - standing.balance)
+    if change:
+        amounts = {name: change, QUOTA_ISSUED: -change}
+        post(conn, "adjust", amounts, standings, at_us=at_us, actor=actor, reason=f"limit {new_limit}")
+        save(conn, standings.values())
+    conn.execute(sa.update(account_table).where(account_table.c.id == name), {"quota_limit": new_limit})
+    return change - wanted if standing.leased else 0
 
 
 def _earlier(conn: sa.Connection, kind: TxKind, name: str, amount: int, key: str) -> LedgerTx | None:

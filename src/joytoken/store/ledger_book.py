@@ -84,10 +84,16 @@ def open_account(conn: sa.Connection, name: str, *, quota_limit: int | None = No
             "kind": kind,
             "owner_id": "" if kind == "platform" else owner,
             "tier": detail if kind == "wallet" else "",
-            "window": detail if kind == "quota" else "",
+            "window": _window(kind, detail),
             "quota_limit": quota_limit,
         },
     )
+
+
+def _window(kind: str, detail: str) -> str:
+    if kind == "budget":
+        return ":".join(detail.split(":", 2)[:2])
+    return detail if kind == "quota" else ""
 
 
 def save(conn: sa.Connection, standings: Iterable[Standing]) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from joytoken.domain.budget import OWN_RUN_BUDGET, budget_of
 from joytoken.domain.ledger import QUOTA_ISSUED, REVENUE, SHORTFALL, Granted, Want, account_kind
 from joytoken.domain.record import UsageRecord
+from joytoken.store.budgets import limit_now
 from joytoken.store.engine import Database, StoreError, retried
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
 from joytoken.store.ledger_types import Batch, Flushed, SettleRow, WorkerFenced, WorkerState
@@ -122,7 +124,7 @@ class WorkerLedger:
 
         Each want comes with what is needed now and what would be a good size. Plenty: the good size. Otherwise a
         quarter of what is available or the need, whichever is more; where not even the need is there, what is. A quota
-        account that is not there yet is opened with the want's limit. Raises WorkerFenced.
+        or a budget that is not there yet is opened with its limit. Raises WorkerFenced.
         """
         with self._db.write(durable=False) as conn:
             _fence(conn, worker_id, epoch, "live")
@@ -291,6 +293,11 @@ def _to_be_opened(conn: sa.Connection, wants: Sequence[tuple[Want, int, int]]) -
 
 
 def _open_quota(conn: sa.Connection, name: str, limit: int, at_us: int) -> Standing:
+    if account_kind(name) == "budget":
+        # Whoever changes a budget's limit writes it down first and then moves what is open: so none opens by the old.
+        budget_id, _ = budget_of(name)
+        now = None if budget_id == OWN_RUN_BUDGET else limit_now(conn, budget_id)
+        limit = limit if now is None else now
     open_account(conn, name, quota_limit=limit)
     standings = lock_accounts(conn, [QUOTA_ISSUED, name])
     post(conn, "open", {name: limit, QUOTA_ISSUED: -limit}, standings, at_us=at_us, reason="window opened")

@@ -1,6 +1,7 @@
 """From a URL to the store, with its schema seen to."""
 
 from joytoken.store.audit import Audit
+from joytoken.store.budgets import Budgets
 from joytoken.store.catalog import CatalogTables
 from joytoken.store.engine import BUSY_MS, Database, SchemaMismatch
 from joytoken.store.idempotency import Idempotency
@@ -20,6 +21,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.keys = Keys(database)
+        self.budgets = Budgets(database)
         self.catalog = CatalogTables(database)
         self.ledger = Ledger(database)
         self.usage = UsageTable(database)

@@ -7,35 +7,14 @@ columns. Columns that hold JSON text are called so here, since a database sees o
 import sqlalchemy as sa
 
 from joytoken.domain.record import UsageRecord
+from joytoken.store import schema_budget  # noqa: F401 - its tables are part of all
+from joytoken.store.schema_columns import SERIAL, TEXT, metadata
+from joytoken.store.schema_columns import big as _big
+from joytoken.store.schema_columns import flag as _flag
+from joytoken.store.schema_columns import text as _text
 
-# Names for every constraint: a later migration can only change what it can name.
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite numbers rows by itself only where the type is spelled INTEGER.
-_Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-# PostgreSQL compares text by the rules of a language, unless told to compare bytes as SQLite does.
-_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-
-
-def _text(name: str, default: str | None = "") -> sa.Column[str]:
-    return sa.Column(name, _Text, nullable=False, server_default=default)
-
-
-def _big(name: str, default: str | None = "0") -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=False, server_default=default)
-
-
-def _flag(name: str) -> sa.Column[bool]:
-    return sa.Column(name, sa.Boolean, nullable=False)
-
+__all__ = ["metadata"]  # which has all tables once this module is imported
+_Serial, _Text = SERIAL, TEXT
 
 # ── Money ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -44,16 +23,16 @@ account = sa.Table(
     metadata,
     sa.Column("id", _Text, primary_key=True),  # as `domain.ledger` names it
     _text("kind", None),
-    _text("owner_id"),  # the wallet's owner; of a quota, the key; "" for the platform's
+    _text("owner_id"),  # the wallet's owner; of a quota, the key; of a budget, its id; "" for the platform's
     _text("tier"),  # of a wallet
-    _text("window"),  # of a quota
+    _text("window"),  # of a quota or a budget
     _big("balance"),
     _big("leased"),
     _big("credit_limit"),
     sa.Column("quota_limit", sa.BigInteger),  # what a quota account was opened with, or last set to
     _big("version"),  # rises by one with each entry
     _big("recall_until_us"),  # until then, workers give the free parts of their leases back
-    sa.CheckConstraint("kind IN ('wallet', 'quota', 'platform')", name="kind"),
+    sa.CheckConstraint("kind IN ('wallet', 'quota', 'budget', 'platform')", name="kind"),
     sa.CheckConstraint("leased >= 0", name="leased"),
     # The platform's accounts are the other side of every movement, so one of them is always below zero.
     sa.CheckConstraint("kind = 'platform' OR balance + credit_limit >= 0", name="balance"),
@@ -175,6 +154,8 @@ usage_record = sa.Table(
     sa.Column("stream_ms", sa.Double),
     sa.Column("total_ms", sa.Double, nullable=False),
     sa.Column("detail", sa.LargeBinary, nullable=False),  # JSON of `Detail`
+    _text("run_id"),
+    _text("parent_run_id"),
     _text("worker"),
     _big("epoch"),
     _big("seq"),  # in the journal of that worker and epoch
@@ -187,6 +168,19 @@ usage_record = sa.Table(
         "correlation_id",
         sqlite_where=sa.text("correlation_id <> ''"),
         postgresql_where=sa.text("correlation_id <> ''"),
+    ),
+    # So do those that belong to no run.
+    sa.Index(
+        "ix_usage_record_run_id",
+        "run_id",
+        sqlite_where=sa.text("run_id <> ''"),
+        postgresql_where=sa.text("run_id <> ''"),
+    ),
+    sa.Index(
+        "ix_usage_record_parent_run_id",
+        "parent_run_id",
+        sqlite_where=sa.text("parent_run_id <> ''"),
+        postgresql_where=sa.text("parent_run_id <> ''"),
     ),
 )
 

@@ -10,6 +10,7 @@ from joytoken.store.engine import Database
 from joytoken.store.record import record_of
 from joytoken.store.schema import RECORD_FIELDS, usage_record
 from joytoken.store.usage_query import UsageQuery, conditions
+from joytoken.store.usage_runs import RunSum, run_sums
 from joytoken.store.usage_summary import UsageRow, summarise
 
 EXPORT_PAGE = 1_000  # records in one transaction of an export
@@ -18,6 +19,7 @@ EXPORT_PAGE = 1_000  # records in one transaction of an export
 RecordList = list[UsageRecord]
 ArrivalList = list[tuple[int, UsageRecord]]
 SummaryList = list[UsageRow]
+RunSumList = list[RunSum]
 
 _columns = [usage_record.c[name] for name in RECORD_FIELDS]
 _started, _id, _arrival = usage_record.c.started_us, usage_record.c.request_id, usage_record.c.ingest_seq
@@ -68,6 +70,11 @@ class UsageTable:
         """
         with self._database.read() as conn:
             return summarise(conn, query, by, zone)
+
+    def runs(self, run_ids: Sequence[str], *, below: bool, owner: str | None = None) -> RunSumList:
+        """The sums of these runs, or of those right below them."""
+        with self._database.read() as conn:
+            return run_sums(conn, run_ids, below=below, owner=owner)
 
     def export(self, query: UsageQuery = _EVERYTHING) -> Iterator[UsageRecord]:
         """Every record that is there now, oldest first; what arrives meanwhile is left out.

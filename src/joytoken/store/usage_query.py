@@ -24,6 +24,7 @@ COLUMNS: dict[str, sa.Column[Any]] = {
     "environment": usage_record.c.environment,
     "task": usage_record.c.task,
     "end_user": usage_record.c.end_user,
+    "run": usage_record.c.run_id,
     "endpoint": usage_record.c.endpoint,
     "ending": usage_record.c.ending,
     "error": usage_record.c.error_code,
@@ -46,6 +47,7 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
     end_user: str | None = None
     ending: str | None = None
     correlation_id: str | None = None
+    run_id: str | None = None
     since_us: int | None = None
     until_us: int | None = None
 
@@ -63,6 +65,8 @@ def conditions(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
     if query.correlation_id:
         # Said literally, since the index covers only rows of which this is known.
         found.append(usage_record.c.correlation_id != sa.literal_column("''"))
+    if query.run_id:
+        found.append(usage_record.c.run_id != sa.literal_column("''"))
     if query.since_us is not None:
         found.append(usage_record.c.started_us >= query.since_us)
     if query.until_us is not None:

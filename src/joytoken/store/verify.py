@@ -176,9 +176,9 @@ def _totals(conn: sa.Connection) -> Finding:
     left = [name for name in sorted(entered) if name.startswith("wallet:") and entered[name]]
     if left:
         return f"account {left[0]}: charged {-entered[left[0]]} without a record"
-    quotas = sum(moved for name, moved in entered.items() if name.startswith("quota:"))
+    quotas = sum(moved for name, moved in entered.items() if name.startswith(("quota:", "budget:")))
     if quotas + entered.get(QUOTA_ISSUED, 0):
-        return f"account {QUOTA_ISSUED}: it is not the sum of all quotas"
+        return f"account {QUOTA_ISSUED}: it is not the sum of all quotas and budgets"
     unpaid = conn.execute(sa.select(sa.func.coalesce(sa.func.sum(u.shortfall), 0))).scalar_one()
     return None if entered.get(SHORTFALL, 0) + unpaid == 0 else f"account {SHORTFALL}: not what records fell short by"
 

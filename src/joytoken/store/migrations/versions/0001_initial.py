@@ -18,6 +18,7 @@ def upgrade() -> None:
     _usage_indexes()
     _requests()
     _keys()
+    _budgets()
     _catalog()
     _house()
 
@@ -39,7 +40,7 @@ def _money() -> None:
         sa.CheckConstraint("kind <> 'platform' OR leased = 0", name=op.f("ck_account_platform_leased")),
         sa.CheckConstraint("kind = 'platform' OR balance + credit_limit >= 0", name=op.f("ck_account_balance")),
         sa.CheckConstraint("kind = 'platform' OR leased <= balance + credit_limit", name=op.f("ck_account_covered")),
-        sa.CheckConstraint("kind IN ('wallet', 'quota', 'platform')", name=op.f("ck_account_kind")),
+        sa.CheckConstraint("kind IN ('wallet', 'quota', 'budget', 'platform')", name=op.f("ck_account_kind")),
         sa.CheckConstraint("leased >= 0", name=op.f("ck_account_leased")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
     )
@@ -160,6 +161,8 @@ def _usage() -> None:
         sa.Column("stream_ms", sa.Double(), nullable=True),
         sa.Column("total_ms", sa.Double(), nullable=False),
         sa.Column("detail", sa.LargeBinary(), nullable=False),
+        sa.Column("run_id", _TEXT, server_default="", nullable=False),
+        sa.Column("parent_run_id", _TEXT, server_default="", nullable=False),
         sa.Column("worker", _TEXT, server_default="", nullable=False),
         sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("seq", sa.BigInteger(), server_default="0", nullable=False),
@@ -181,6 +184,14 @@ def _usage_indexes() -> None:
     )
     op.create_index(op.f("ix_usage_record_key_id_started_us"), "usage_record", ["key_id", "started_us"])
     op.create_index(op.f("ix_usage_record_started_us"), "usage_record", ["started_us"])
+    for column in ("run_id", "parent_run_id"):
+        op.create_index(
+            op.f(f"ix_usage_record_{column}"),
+            "usage_record",
+            [column],
+            sqlite_where=sa.text(f"{column} <> ''"),
+            postgresql_where=sa.text(f"{column} <> ''"),
+        )
 
 
 def _requests() -> None:
@@ -249,6 +260,41 @@ def _keys() -> None:
         sa.Column("hint", _TEXT, server_default="", nullable=False),
         sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_admin_secret")),
+    )
+
+
+def _budgets() -> None:
+    op.create_table(
+        "budget",
+        sa.Column("budget_id", _TEXT, nullable=False),
+        sa.Column("name", _TEXT, nullable=False),
+        sa.Column("limit_amount", sa.BigInteger(), nullable=False),
+        sa.Column("window", _TEXT, nullable=False),
+        sa.Column("zone", _TEXT, nullable=False),
+        sa.Column("status", _TEXT, nullable=False),
+        sa.Column("owner", _TEXT, server_default="", nullable=False),
+        sa.Column("key", _TEXT, server_default="", nullable=False),
+        sa.Column("project", _TEXT, server_default="", nullable=False),
+        sa.Column("application", _TEXT, server_default="", nullable=False),
+        sa.Column("environment", _TEXT, server_default="", nullable=False),
+        sa.Column("end_user", _TEXT, server_default="", nullable=False),
+        sa.Column("run", _TEXT, server_default="", nullable=False),
+        sa.Column("each", _TEXT, server_default="", nullable=False),
+        sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.CheckConstraint("\"window\" IN ('day', 'week', 'month', 'total')", name=op.f("ck_budget_window")),
+        sa.CheckConstraint("limit_amount >= 0", name=op.f("ck_budget_limit")),
+        sa.CheckConstraint("status IN ('active', 'paused')", name=op.f("ck_budget_status")),
+        sa.PrimaryKeyConstraint("budget_id", name=op.f("pk_budget")),
+        sa.UniqueConstraint("name", name=op.f("uq_budget_name")),
+    )
+    op.create_table(
+        "run",
+        sa.Column("owner", _TEXT, nullable=False),
+        sa.Column("run_id", _TEXT, nullable=False),
+        sa.Column("parent_run_id", _TEXT, server_default="", nullable=False),
+        sa.Column("budget", sa.BigInteger(), nullable=True),
+        sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("owner", "run_id", name=op.f("pk_run")),
     )
 
 

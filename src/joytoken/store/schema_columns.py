@@ -1,0 +1,34 @@
+"""The kinds of columns that all tables share, and the one place where tables are listed."""
+
+import sqlalchemy as sa
+
+# Names for every constraint: a later migration can only change what it can name.
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the type is spelled INTEGER.
+SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# PostgreSQL compares text by the rules of a language, unless told to compare bytes as SQLite does.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def text(name: str, default: str | None = "") -> sa.Column[str]:
+    """A text that is always there."""
+    return sa.Column(name, TEXT, nullable=False, server_default=default)
+
+
+def big(name: str, default: str | None = "0") -> sa.Column[int]:
+    """A whole number of 64 bits that is always there."""
+    return sa.Column(name, sa.BigInteger, nullable=False, server_default=default)
+
+
+def flag(name: str) -> sa.Column[bool]:
+    """Yes or no."""
+    return sa.Column(name, sa.Boolean, nullable=False)
