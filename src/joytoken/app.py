@@ -12,6 +12,7 @@ import msgspec
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from joytoken import __version__
 from joytoken.admin.desk import Desk
@@ -21,7 +22,8 @@ from joytoken.api.asgi import build_app
 from joytoken.api.door import Door
 from joytoken.api.edge import EdgeProtocol
 from joytoken.api.head import HeadLimits
-from joytoken.api.manage import manage_routes
+from joytoken.api.manage import admins_only, manage_routes
+from joytoken.api.metrics import metrics_route
 from joytoken.config.settings import Settings
 from joytoken.domain.apikey import ApiKey
 from joytoken.domain.budget import Budget
@@ -102,7 +104,7 @@ class Worker:
         options = options_from(settings)
         health = Health(options, monotonic)
         router = Router(self.snapshot.current, health, options)
-        settler = Settler(
+        settler = self.settler = Settler(
             escrow=self.escrow, counter=self.counter, charge_cut_streams=gateway.charge_cut_streams
         )
         self.admission = Admission(
@@ -250,7 +252,7 @@ async def _serve(prepared: Prepared, announce: Callable[[str, Prepared], None]) 
             price_of=worker.find_price,
             ready_checks={"store": worker.check_store, "escrow": worker.check_escrow, "catalog": worker.check_catalog},
             version=__version__,
-            extra_routes=manage_routes(desk),
+            extra_routes=[*manage_routes(desk), _metrics(worker, desk)],
             limits=worker.door.limits,
             correlation_id_chars_max=settings.gateway.correlation_id_chars_max,
         )
@@ -261,6 +263,11 @@ async def _serve(prepared: Prepared, announce: Callable[[str, Prepared], None]) 
         await server.serve()
     finally:
         await worker.stop()
+
+
+def _metrics(worker: Worker, desk: Desk) -> Route:
+    permit = None if desk.settings.server.metrics_public else admins_only(desk)
+    return metrics_route(worker.settler.sizing, worker.escrow.stats, permit)
 
 
 def _server_config(app: Starlette, settings: Settings) -> uvicorn.Config:

@@ -8,6 +8,7 @@ from joytoken.domain.money import NANO, format_amount, parse_amount
 from tests.journeys.crowd import Heard, ask, request, run, tally
 from tests.journeys.gateway import Customer, Gateway, wait_for
 from tests.journeys.stub import Stub, answer, completion
+from tests.journeys.wire import Client
 
 OUTPUT_MTOK = 1_000  # credits: a thousandth of a credit a token, and input is free
 BOUND = 50
@@ -146,3 +147,14 @@ def test_a_killed_gateway_knows_what_was_spent(gateway):
     again.balance()
     assert parse_amount(gateway.manage("GET", "/budgets/killed")["spent"]) == 4 * HOLD
     gateway.verify()
+
+
+def test_the_sizing_of_holds_can_be_read(gateway):
+    """Callers who bound their output are frozen for less than four times what they pay, in the middle."""
+    customer = gateway.customer()
+    for _ in range(5):
+        assert customer.chat("stub/slow", max_tokens=3 * BOUND).status == 200
+    assert customer.get("/metrics").status == 403
+    text = Client(gateway.url, gateway.admin_key).get("/metrics").body.decode()
+    (median,) = [line for line in text.splitlines() if 'bound="asked",quantile="0.5"' in line]
+    assert float(median.rpartition(" ")[2]) <= 4

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -27,6 +27,15 @@ _PATHS = {"/models/{name}": "/models/{name:path}"}
 def manage_routes(desk: Desk) -> list[BaseRoute]:
     """One route for each operation, in the table's order. They raise GatewayError, which the application answers."""
     return [_route(desk, operation) for operation in OPERATIONS]
+
+
+def admins_only(desk: Desk) -> Callable[[Request], Awaitable[str]]:
+    """What raises for whoever comes without an admin key, and gives the actor's name."""
+
+    async def permit(request: Request) -> str:
+        return await asyncio.to_thread(_actor, desk, _credential(request))
+
+    return permit
 
 
 def _route(desk: Desk, operation: Operation[Any, Any]) -> Route:

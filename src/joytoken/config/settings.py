@@ -64,6 +64,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     )
     connections_max: Annotated[int, _count("Open connections of one worker.", 1)] = 10_000
     drain_ms: Annotated[int, _ms("On a stop, running requests get this time to end.", 0)] = 25_000
+    metrics_public: Annotated[bool, _help("Whether `GET /metrics` is answered without an admin key.")] = False
     trusted_proxies: Annotated[
         tuple[str, ...], _help("Networks (CIDR) whose `X-Forwarded-For` and `X-Real-IP` are believed.")
     ] = ("127.0.0.0/8", "::1/128")

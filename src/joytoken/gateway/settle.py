@@ -7,6 +7,7 @@ from joytoken.escrow.terms import Closed
 from joytoken.gateway.count import Counter
 from joytoken.gateway.keyring import Principal
 from joytoken.gateway.record import finish_record, refused_record
+from joytoken.gateway.sizing import Sizing
 from joytoken.gateway.trail import Trail
 
 _FREE: frozenset[Ending] = frozenset(("provider_failed", "empty", "refused", "rejected_upstream"))
@@ -19,6 +20,7 @@ class Settler:
     def __init__(self, *, escrow: Escrow, counter: Counter, charge_cut_streams: bool) -> None:
         self._escrow = escrow
         self.counter = counter
+        self.sizing = Sizing()
         self._charge_cut_streams = charge_cut_streams
 
     def counted(self, trail: Trail, output_tokens: int) -> Usage:
@@ -90,4 +92,9 @@ class Settler:
         trail.usage = usage
         trail.timings.settle = trail.at()
         finish_record(trail, record, usage, source, cost)
-        self._escrow.settle(hold, record)
+        again = hold.outcome is not None
+        charged = self._escrow.settle(hold, record).charged
+        if charged and not again:
+            chat = trail.chat
+            bound = chat is not None and (chat.max_tokens is not None or chat.max_completion_tokens is not None)
+            (self.sizing.asked if bound else self.sizing.default).observe(hold.amount, charged)
