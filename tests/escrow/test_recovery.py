@@ -1,5 +1,6 @@
 """What a start makes of a life that ended without a word."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -191,3 +192,20 @@ def test_kill_9_loses_and_invents_nothing(store, store_url, tmp_path, repository
     assert len(called) > 100
     assert row(store.ledger).balance + spent == 3_000_000
     assert row(store.ledger).leased == 0
+
+
+async def test_what_others_of_the_folder_left_is_recovered_and_whoever_lives_is_left_alone(store, tmp_path):
+    fund(store.ledger, 10_000)
+    names = ("host:0", "old-name:0", "host:7")
+    living, *dead = [await an_escrow(store.ledger, tmp_path, worker=name) for name in names]
+    elsewhere = await an_escrow(store.ledger, tmp_path / "another", worker="far:0")
+    for number, escrow in enumerate((living, *dead, elsewhere)):
+        await escrow.hold(a_record(number), wants(5_000), 1_000, 70)
+    for escrow in (*dead, elsewhere):
+        crash(escrow)
+    done = await asyncio.to_thread(living.recover_others)
+    assert sorted(name for name, _ in done) == ["host:7", "old-name:0"]
+    assert [report.resolved for _, report in done] == [1, 1]
+    assert sorted(store.ledger.unfinished()) == ["far:0", "host:0"]
+    assert await asyncio.to_thread(living.recover_others) == []
+    await living.stop()

@@ -139,7 +139,7 @@ def test_a_statement_reads_backwards_in_pages(ledger):
     ("available", "need", "target", "share"),
     [
         (1_000, 10, 100, 100),  # plenty: the good size
-        (399, 10, 100, 99),  # under four times that: a quarter
+        (399, 10, 100, 90),  # under four times that: a quarter, in whole needs
         (30, 10, 100, 10),  # a quarter is less than the need: the need
         (10, 10, 100, 10),
         (9, 10, 100, 9),  # not even that: what there is
@@ -147,7 +147,8 @@ def test_a_statement_reads_backwards_in_pages(ledger):
         (-5, 10, 100, 0),
         (1_000, 300, 300, 300),
         (400, 0, 0, 0),
-        (100, 0, 100, 25),
+        (100, 0, 100, 0),  # scarce, and nobody waits for it
+        (400, 0, 100, 100),
         (100, 50, 50, 50),  # strict: exactly the need
     ],
 )

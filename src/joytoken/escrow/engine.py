@@ -16,7 +16,7 @@ from joytoken.domain.record import UsageRecord, close_record
 from joytoken.escrow.flusher import Flusher
 from joytoken.escrow.journal import PROGRESS, Journal
 from joytoken.escrow.leases import TopUp, Waiter
-from joytoken.escrow.recovery import Slot, close_recovered, recover, recovered_cost
+from joytoken.escrow.recovery import Slot, close_recovered, recover, recover_others, recovered_cost
 from joytoken.escrow.supply import Supply
 from joytoken.escrow.terms import (
     Closed,
@@ -62,6 +62,16 @@ class Escrow(Supply):
         self._settles = self._misses = 0
         self._shortfall = 0
 
+    @property
+    def worker(self) -> str:
+        """The worker's name."""
+        return self._worker
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that it serves in; 0 where it does not."""
+        return self._epoch
+
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> RecoveryReport:
@@ -101,6 +111,10 @@ class Escrow(Supply):
         report = recover(self._ledger, self._slot, self._wall_us())
         host = self._worker.rpartition(":")[0]
         return report, self._ledger.register(self._worker, host, self._wall_us())
+
+    def recover_others(self) -> list[tuple[str, RecoveryReport]]:
+        """What other workers of this journal's folder left whose slots nobody has. From any thread."""
+        return recover_others(self._ledger, self._slot.folder, self._wall_us())
 
     async def flush_now(self) -> None:
         """Wait until the store has everything that was settled before this call."""
@@ -205,13 +219,12 @@ class Escrow(Supply):
         asks = {lease.ask for lease in unknown if lease.ask is not None}
         fresh = [lease for lease in unknown if lease.ask is None]
         if fresh:
-            asks.add(self._ask(fresh, need=1))
+            asks.add(self._ask(fresh, ahead=True))
         for ask in asks:
             await asyncio.wait({ask.answered})
         if any(lease.away_until > self._clock() for lease in unknown):
             raise Closed("the store does not answer")
-        gone = (lease for lease in missing if not (lease.free or lease.held or lease.elsewhere or lease.returning))
-        return next((lease.account for lease in gone), None)
+        return next((lease.account for lease in missing if not lease.hopeful), None)
 
     def called(self, hold: Hold) -> None:
         """The provider is called now: from here on a recovery charges at least the input."""

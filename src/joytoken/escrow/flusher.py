@@ -55,6 +55,7 @@ class Flusher:
     ) -> None:
         self.settles: deque[SettleRow] = deque()
         self.returns: deque[tuple[int, dict[str, int]]] = deque()  # with their number in the journal
+        self.attentive = False  # whether there are free leases, which others may want. Set by the loop
         self.flushes = 0
         self.failures = 0
         self._asks: deque[Ask] = deque()
@@ -117,7 +118,11 @@ class Flusher:
 
     def _run(self) -> None:
         settings = self._settings
-        flush_s, heartbeat_s = settings.flush_ms / 1000, settings.heartbeat_ms / 1000
+        flush_s, heartbeat_s, recall_s = (
+            settings.flush_ms / 1000,
+            settings.heartbeat_ms / 1000,
+            settings.recall_ms / 1000,
+        )
         flushed_at = self._clock()  # or tried
         due: float | None = None
         give_up: float | None = None
@@ -130,7 +135,8 @@ class Flusher:
                 if not work or now > give_up:
                     break
             if not work:
-                due = now if self._beat and not self._retry_s else flushed_at + heartbeat_s
+                quiet_s = recall_s if self.attentive and not self._retry_s else heartbeat_s
+                due = now if self._beat and not self._retry_s else flushed_at + quiet_s
             elif self._retry_s and not self._stopping:
                 due = flushed_at + self._retry_s
             elif self._urgent or self._stopping or len(self.settles) >= settings.flush_records:

@@ -50,6 +50,11 @@ class Lease:
         """Whether nothing would be lost by forgetting it."""
         return not (self.outstanding or self.waiters or self.ask)
 
+    @property
+    def hopeful(self) -> bool:
+        """Whether there is anything left, here or elsewhere, as far as is known."""
+        return bool(self.free or self.held or self.returning or self.available or self.elsewhere)
+
     def target(self, need: int, lease_s: float, now: float) -> int:
         """How much to ask for, in nanocredits, where at least `need` is needed now."""
         if now < self.strict_until:
@@ -75,6 +80,25 @@ class Lease:
                 if total > self.free:
                     break
         return total
+
+    def next_to_be_served(self) -> "Waiter | None":
+        """The first who waits and fits into what is free beside those before."""
+        self.trim()
+        ahead = 0
+        for waiter in self.waiters:
+            if waiter.done:
+                continue
+            if ahead + waiter.amount > self.free:
+                return None
+            if waiter.fits():
+                return waiter
+            ahead += waiter.amount
+        return None
+
+    def idle_beside(self) -> "list[Lease]":
+        """What its first waiter cannot use while this account lacks: parts of it, and of others that are scarce too."""
+        wanted = self.waiters[0].leases
+        return [other for other in wanted if other.free and (other is self or other.available < other.queued)]
 
     def trim(self) -> None:
         """Drop those at the head who wait no more."""

@@ -27,6 +27,11 @@ class Slot:
         self.name = re.sub(r"[^A-Za-z0-9_.-]", "_", worker)
         self._descriptor = -1
 
+    @property
+    def known(self) -> bool:
+        """Whether it was ever taken in this folder."""
+        return (self.folder / f"{self.name}.lock").exists()
+
     def take(self) -> None:
         """Take the lock. Raises Closed where another process has it."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,6 +84,27 @@ def recover(ledger: Ledger, slot: Slot, at_us: int) -> RecoveryReport:
             charged += sum(row[2] for row in part if row[0] > applied)
     ledger.finish(slot.worker, epoch)
     return RecoveryReport(epoch, settled, len(unsettled), charged, replay.torn, replay.missing)
+
+
+def recover_others(ledger: Ledger, folder: Path, at_us: int) -> list[tuple[str, RecoveryReport]]:
+    """Recover every worker whose journal is in this folder and whose slot nobody has: its name, and what was found.
+
+    Slots that are not served any more, workers that cannot be started again, names of an earlier time.
+    """
+    done = []
+    for worker in ledger.unfinished():
+        slot = Slot(folder, worker)
+        if not slot.known:
+            continue  # another host's, or another folder's
+        try:
+            slot.take()
+        except Closed:
+            continue
+        try:
+            done.append((worker, recover(ledger, slot, at_us)))
+        finally:
+            slot.free()
+    return done
 
 
 def _read(replay: Replay) -> tuple[list[SettleRow], dict[str, _Unsettled]]:

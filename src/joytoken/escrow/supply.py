@@ -18,7 +18,6 @@ from joytoken.store.ledger import Batch, Flushed, WorkerFenced
 
 _AWAY_S = 0.25  # after a question without an answer, for so long none is put
 _RECALLED_S = 1.0  # after a recall, for so long only what is needed is asked for
-_BEAT_S = 0.2  # with free leases, the store is heard at least this often: it may want them back
 _RETURN_ACCOUNTS = 1_000  # accounts in one RETURN
 _FIRST_HOLD = 1_000_000  # nanocredits: what a hold is thought to be before the first one
 
@@ -120,8 +119,7 @@ class Supply:
             else:
                 self._refuse(waiter, Closed("the store does not answer"))
             return
-        # Who is refused hears of the account that has the least, not of the first that others wait for as well.
-        lease = min(short or waiter.leases, key=lambda lease: lease.free + lease.available)
+        lease = min(short or waiter.leases, key=lambda each: each.free + each.available)  # the one that has the least
         self._shorts += 1
         self._refuse(waiter, Short(lease.account, waiter.amount, lease.free + lease.available))
 
@@ -170,20 +168,7 @@ class Supply:
 
     def _admit(self, lease: Lease) -> None:
         """Serve who waits for an account, in order, until one does not fit into what is free beside those before."""
-        while True:
-            lease.trim()
-            ahead, found = 0, None
-            for waiter in lease.waiters:
-                if waiter.done:
-                    continue
-                if ahead + waiter.amount > lease.free:
-                    break
-                if waiter.fits():
-                    found = waiter
-                    break
-                ahead += waiter.amount
-            if found is None:
-                return
+        while (found := lease.next_to_be_served()) is not None:
             self._let(found)
 
     def _enlarge(self, wish: TopUp) -> None:
@@ -207,13 +192,18 @@ class Supply:
             lease.held += more
             lease.demand += more
 
-    def _ask(self, leases: Sequence[Lease], need: int = 0) -> Ask:
-        """Put one question about accounts of which none has a question under way."""
+    def _ask(self, leases: Sequence[Lease], need: int = 0, *, ahead: bool = False) -> Ask:
+        """Put one question about accounts of which none has a question under way.
+
+        `ahead`: a hold will come soon, and would be quick if there were plenty.
+        """
         now, lease_s = self._clock(), self._settings.lease_ms / 1000
         wants = []
         for lease in leases:
             needed = max(lease.queued + need - lease.free, 0)
-            wants.append((lease, needed, lease.target(max(needed, self._typical if need else 0), lease_s, now)))
+            wants.append(
+                (lease, needed, lease.target(max(needed, self._typical if need or ahead else 0), lease_s, now))
+            )
         ask = Ask(wants, self._loop.create_future())
         for lease in leases:
             lease.ask = ask
@@ -238,10 +228,12 @@ class Supply:
             answer = granted[n]
             lease.away_until = 0.0
             lease.free += answer.amount
+            self._flusher.attentive = True
             lease.has_row = lease.has_row or answer.amount > 0
             lease.available, lease.elsewhere = answer.available, answer.elsewhere
             lease.used = lease.used or answer.amount > 0
-            lease.dry_until = now + self._settings.dry_ms / 1000 if answer.amount < need or not lease.free else 0.0
+            dry = answer.amount < need or not (lease.free or answer.available)
+            lease.dry_until = now + self._settings.dry_ms / 1000 if dry else 0.0
         if isinstance(failure, WorkerFenced):
             self.refused(failure)
         for wish in ask.first:
@@ -250,6 +242,7 @@ class Supply:
             ask.answered.set_result(None)
         for lease, _, _ in ask.wants:
             self._admit(lease)
+        for lease, _, _ in ask.wants:
             self._judge(lease, failed=granted is None)
 
     def _judge(self, lease: Lease, *, failed: bool) -> None:
@@ -264,13 +257,28 @@ class Supply:
         if not lease.waiters or failed:
             return
         if lease.dry_until > self._clock():
+            if lease.elsewhere:
+                self._spare(lease)
             self._loop.call_later(self._settings.dry_ms / 1000, self._ask_again, lease)
         else:
             self._ask_again(lease)
 
+    def _spare(self, lease: Lease) -> None:
+        """Others have what is missing here, and may miss what is idle here: give that back, and ask for all anew."""
+        parts = {other.account: other.free for other in lease.idle_beside()}
+        for account in parts:
+            self._leases[account].dry_until = lease.dry_until
+        self._return(parts)
+        if parts:
+            self._flusher.hurry()
+
     def _ask_again(self, lease: Lease) -> None:
-        if self._closed is None and lease.ask is None and lease.queued > lease.free:
-            self._ask([lease])
+        """Ask for what the first who waits is short of: all of it at once, since a part would serve nobody."""
+        if self._closed is not None or lease.ask is not None or lease.queued <= lease.free:
+            return
+        lease.trim()
+        wanted = [other for other in lease.waiters[0].leases if other.ask is None and other.queued > other.free]
+        self._ask(wanted)
 
     def acknowledged(self, batch: Batch, flushed: Flushed, sent: float) -> None:
         """The store has a batch: what was charged in it is no part of a lease any more."""
@@ -332,7 +340,7 @@ class Supply:
             lease = self._leases.get(account)
             if lease is not None:
                 lease.strict_until = now + _RECALLED_S
-                if lease.free and not lease.waiters:
+                if lease.free:  # who waits here cannot use it: something else is missing, or it is too little
                     parts[account] = lease.free
         self._return(parts)
         if parts:
@@ -383,8 +391,7 @@ class Supply:
         if self._closed is None:
             self._return(parts)
             self._forget(empty)
-            if now - self._acknowledged_at > _BEAT_S and any(lease.free for lease in self._leases.values()):
-                self._flusher.beat()
+            self._flusher.attentive = any(lease.free for lease in self._leases.values())
 
     def _forget(self, empty: list[Lease]) -> None:
         if empty:

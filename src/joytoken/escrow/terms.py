@@ -25,6 +25,7 @@ class EscrowSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int = 2_000  # a lease is sized for so much of an account's spending
     lease_deadline_ms: int = 30_000  # admission stops when the store has not answered for so long
     heartbeat_ms: int = 5_000
+    recall_ms: int = 200  # with free leases, the store is heard at least this often: others may want them back
     retry_ms_max: int = 2_000  # the longest pause between two attempts to reach the store
     stop_wait_ms: int = 10_000  # how long a stop waits for the store
     journal_segment_bytes: int = 16 << 20

@@ -37,6 +37,7 @@ _recalled = _recalls.where(account.c.id.in_(sa.bindparam("ids", expanding=True))
 _recall = sa.update(account).where(account.c.id == sa.bindparam("of")).values(recall_until_us=sa.bindparam("until"))
 _there = sa.select(account.c.id).where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
 _mine = sa.and_(lease.c.worker == sa.bindparam("who"), lease.c.epoch == sa.bindparam("in_epoch"))
+_unfinished = sa.select(worker.c.id).where(worker.c.state.in_(("live", "recovering"))).order_by(worker.c.id)
 _my_leases = sa.select(lease.c.account, lease.c.outstanding).where(_mine)
 _my_leases_of = _my_leases.where(lease.c.account.in_(sa.bindparam("ids", expanding=True)))
 _raise_lease = (
@@ -84,6 +85,11 @@ class WorkerLedger:
         with self._db.read() as conn:
             row = conn.execute(_worker_seen, {"of": worker_id}).first()
             return None if row is None else (row.epoch, row.state, row.applied_seq)
+
+    def unfinished(self) -> list[str]:
+        """The workers whose last epoch has not ended: they serve, or they died."""
+        with self._db.read() as conn:
+            return [row[0] for row in conn.execute(_unfinished)]
 
     def leases(self, worker_id: str, epoch: int) -> dict[str, int]:
         """What the store knows as leased to this worker, per account."""
@@ -283,7 +289,11 @@ def _share(available: int, need: int, target: int) -> int:
         return 0
     if available >= 4 * target:
         return max(target, need)
-    return min(available, max(need, available // 4 if target > need else need))
+    if not need:
+        return 0  # nobody waits for it
+    quarter = available // 4 if target > need else need
+    # In whole needs: a part that serves nobody here would be missing elsewhere.
+    return min(available, max(need, quarter - quarter % need))
 
 
 def _to_be_opened(conn: sa.Connection, wants: Sequence[tuple[Want, int, int]]) -> bool:
