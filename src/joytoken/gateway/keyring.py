@@ -5,7 +5,7 @@ over what changed. Nothing on the way of a request waits for it.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from joytoken.domain.apikey import ApiKey
 from joytoken.domain.budget import Budget
@@ -74,8 +74,12 @@ def _networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
 class Keyring:
     """Principals by the digest of their secrets."""
 
-    def __init__(self, pepper: bytes, windows: Windows) -> None:
+    def __init__(
+        self, pepper: bytes, windows: Windows, limiter: Callable[[str], Limiter] = lambda _: Limiter()
+    ) -> None:
+        """`limiter` makes the one of a key, by its id."""
         self._pepper = pepper
+        self._limiter = limiter
         self._windows = windows
         self._by_digest: dict[bytes, tuple[Principal, int]] = {}
         self._digests: dict[str, tuple[bytes, ...]] = {}
@@ -112,7 +116,7 @@ class Keyring:
             if key.status != "active":
                 self._limiters.pop(key.key_id, None)
                 continue
-            limiter = self._limiters.get(key.key_id) or Limiter()
+            limiter = self._limiters.get(key.key_id) or self._limiter(key.key_id)
             limiter.configure(key.policy)
             self._limiters[key.key_id] = limiter
             principal = Principal(key, self._windows, limiter)
