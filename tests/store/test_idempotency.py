@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from joytoken.store.idempotency import Existing, Idempotency
+from joytoken.store.ledger import Ledger
 
 
 @pytest.fixture
@@ -19,10 +20,10 @@ def begin(table, key_id="k", idem="i", request="req-1", at_us=10, print_=b"f"):
 def test_the_life_of_an_entry(table):
     assert begin(table) is None
     assert begin(table, request="req-2") == Existing(b"f", "req-1", "under_way", 0, "", b"", "", 110)
-    table.finish("k", "i", 200, "application/json", b"{}", '{"x":"y"}')
+    table.finish("k", "i", "req-1", 200, "application/json", b"{}", '{"x":"y"}')
     done = Existing(b"f", "req-1", "done", 200, "application/json", b"{}", '{"x":"y"}', 110)
     assert begin(table, request="req-3", print_=b"other") == done
-    table.drop("k", "i")
+    table.drop("k", "i", "req-1")
     assert begin(table, request="req-4") is None
 
 
@@ -34,7 +35,7 @@ def test_keys_do_not_share_entries(table):
 
 def test_an_expired_entry_is_as_none(table):
     begin(table, at_us=10)
-    table.finish("k", "i", 200, "t", b"old", "{}")
+    table.finish("k", "i", "req-1", 200, "t", b"old", "{}")
     assert begin(table, at_us=109) is not None
     assert begin(table, at_us=110, request="req-2") is None
     assert begin(table, at_us=111).state == "under_way"
@@ -49,7 +50,7 @@ def test_purge(table):
 
 
 def test_what_is_gone_is_not_finished(table):
-    table.finish("k", "i", 200, "t", b"", "{}")
+    table.finish("k", "i", "req-1", 200, "t", b"", "{}")
     assert begin(table) is None
 
 
@@ -70,3 +71,25 @@ def test_of_sixteen_at_once_one_wins(table):
     assert len(winners) == 1
     assert {existing.request_id for _, existing in answers if existing is not None} == set(winners)
     assert len(answers) == 16
+
+
+def test_what_an_ended_epoch_had_under_way_is_over(table, database):
+    ledger = Ledger(database)
+    epoch = ledger.register("host:0", "host", 1)
+    table.begin("k", "i", b"f", "req-1", 10, 110, ("host:0", epoch))
+    assert not begin(table).over
+    assert ledger.claim("host:0") == (epoch, 0)
+    assert not begin(table).over  # what it cost is being brought over
+    ledger.finish("host:0", epoch)
+    assert begin(table).over
+    assert ledger.register("host:0", "host", 1) > epoch
+    assert begin(table).over
+    table.finish("k", "i", "req-1", 200, "t", b"", "{}")
+    assert not begin(table).over
+
+
+def test_only_the_request_that_has_the_key_ends_it(table):
+    begin(table)
+    table.drop("k", "i", "req-0")
+    table.finish("k", "i", "req-0", 200, "t", b"", "{}")
+    assert begin(table).state == "under_way"

@@ -7,6 +7,7 @@ the answer that was paid for is there when they come back.
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from joytoken.domain.record import UsageRecord
 from joytoken.gateway.caller import Caller
 from joytoken.gateway.keyring import Principal
 from joytoken.gateway.trail import Trail
-from joytoken.store.idempotency import Existing
+from joytoken.store.idempotency import NOBODY, Existing, Holder
 
 KEY_CHARS_MAX = 255
 _HOUR_US = 3_600_000_000
@@ -29,14 +30,28 @@ class Table(Protocol):
     """The store's table of idempotency keys. Called from threads."""
 
     def begin(
-        self, key_id: str, idem_key: str, fingerprint: bytes, request_id: str, at_us: int, expires_us: int
+        self,
+        key_id: str,
+        idem_key: str,
+        fingerprint: bytes,
+        request_id: str,
+        at_us: int,
+        expires_us: int,
+        holder: Holder,
     ) -> Existing | None: ...
 
     def finish(
-        self, key_id: str, idem_key: str, status: int, content_type: str, body: bytes, headers_json: str
+        self,
+        key_id: str,
+        idem_key: str,
+        request_id: str,
+        status: int,
+        content_type: str,
+        body: bytes,
+        headers_json: str,
     ) -> None: ...
 
-    def drop(self, key_id: str, idem_key: str) -> None: ...
+    def drop(self, key_id: str, idem_key: str, request_id: str) -> None: ...
 
     def purge(self, now_us: int) -> int: ...
 
@@ -119,8 +134,17 @@ class Idempotency:
     """What an idempotent request leans on."""
 
     def __init__(
-        self, table: Table, records: Records, *, answer_bytes_max: int, hours: int, under_way_ms_max: int
+        self,
+        table: Table,
+        records: Records,
+        *,
+        answer_bytes_max: int,
+        hours: int,
+        under_way_ms_max: int,
+        holder: Callable[[], Holder] = lambda: NOBODY,
     ) -> None:
+        """`holder`: this worker and its epoch, by which others see whether it is still there to finish."""
+        self._holder = holder
         self._table = table
         self._records = records
         self._answer_bytes_max = answer_bytes_max
@@ -173,7 +197,8 @@ class Idempotency:
         record = trail.record
         worth_keeping = recorder.ended and record is not None and (record.charged > 0 or trail.error is None)
         try:
-            await asyncio.shield(asyncio.to_thread(self._end, key_id, name, recorder, worth_keeping=worth_keeping))
+            ended = asyncio.to_thread(self._end, key_id, name, trail.request_id, recorder, worth_keeping=worth_keeping)
+            await asyncio.shield(ended)
         finally:
             self._running.discard((key_id, name))
             recorder.commit()
@@ -183,16 +208,17 @@ class Idempotency:
         if now_us - self._purged_us > _PURGE_US:
             self._purged_us = now_us
             self._table.purge(now_us)
-        return self._table.begin(key_id, name, fingerprint, trail.request_id, now_us, now_us + self._kept_us)
+        until_us = now_us + self._kept_us
+        return self._table.begin(key_id, name, fingerprint, trail.request_id, now_us, until_us, self._holder())
 
-    def _end(self, key_id: str, name: str, recorder: Recorder, *, worth_keeping: bool) -> None:
+    def _end(self, key_id: str, name: str, request_id: str, recorder: Recorder, *, worth_keeping: bool) -> None:
         if not worth_keeping:
-            self._table.drop(key_id, name)
+            self._table.drop(key_id, name, request_id)
             return
         body = recorder.body
         status = recorder.status if body is not None else _TOO_LARGE
         headers = msgspec.json.encode(recorder.headers.decode("latin-1")).decode()
-        self._table.finish(key_id, name, status, "", body or b"", headers)
+        self._table.finish(key_id, name, request_id, status, "", body or b"", headers)
 
     def _forget_lost(self, key_id: str, name: str, existing: Existing, now_us: int) -> bool:
         """Whether the first request ended unpaid and without its answer being kept: then it may be tried anew."""
@@ -204,9 +230,9 @@ class Idempotency:
             )
             raise Conflict(message, "idempotency_answer_lost")
         begun_us = existing.expires_us - self._kept_us
-        if record is None and now_us - begun_us < self._under_way_us_max:
+        if record is None and not existing.over and now_us - begun_us < self._under_way_us_max:
             return False
-        self._table.drop(key_id, name)
+        self._table.drop(key_id, name, existing.request_id)
         return True
 
 

@@ -6,14 +6,17 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.store.engine import Database, retried
-from joytoken.store.schema import idempotency
+from joytoken.store.schema import idempotency, worker
 
 State = Literal["under_way", "done"]
+Holder = tuple[str, int]
+NOBODY: Holder = ("", 0)
 
 # One meaning in both databases, which SQLAlchemy spells by dialect.
 _CLAIM = sa.text(
-    "INSERT INTO idempotency (key_id, idempotency_key, fingerprint, request_id, state, created_us, expires_us) "
-    "VALUES (:key_id, :idem_key, :fingerprint, :request_id, 'under_way', :at_us, :expires_us) "
+    "INSERT INTO idempotency "
+    "(key_id, idempotency_key, fingerprint, request_id, state, worker, epoch, created_us, expires_us) "
+    "VALUES (:key_id, :idem_key, :fingerprint, :request_id, 'under_way', :worker, :epoch, :at_us, :expires_us) "
     "ON CONFLICT (key_id, idempotency_key) DO NOTHING"
 )
 
@@ -29,6 +32,7 @@ class Existing(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     headers_json: str
     expires_us: int
+    over: bool = False  # under way in an epoch that has ended: nobody will finish it, and what it cost is recorded
 
 
 class Idempotency:
@@ -39,11 +43,19 @@ class Idempotency:
 
     @retried
     def begin(
-        self, key_id: str, idem_key: str, fingerprint: bytes, request_id: str, at_us: int, expires_us: int
+        self,
+        key_id: str,
+        idem_key: str,
+        fingerprint: bytes,
+        request_id: str,
+        at_us: int,
+        expires_us: int,
+        holder: Holder = NOBODY,
     ) -> Existing | None:
         """Claim the key for this request: None to exactly one caller, who must then `finish` or `drop`.
 
-        All others get what is there. An entry that expired by `at_us` counts as not there.
+        `holder`: the worker that serves it, and its epoch. All others get what is there. An entry that expired by
+        `at_us` counts as not there.
         """
         claim = {
             "key_id": key_id,
@@ -52,6 +64,8 @@ class Idempotency:
             "request_id": request_id,
             "at_us": at_us,
             "expires_us": expires_us,
+            "worker": holder[0],
+            "epoch": holder[1],
         }
         with self._database.write(durable=False) as conn:
             expired = _entry(key_id, idem_key) & (idempotency.c.expires_us <= at_us)
@@ -70,25 +84,41 @@ class Idempotency:
                 row.body or b"",
                 row.headers,
                 row.expires_us,
+                row.state == "under_way" and _over(conn, row.worker, row.epoch),
             )
 
     def finish(
-        self, key_id: str, idem_key: str, status: int, content_type: str, body: bytes, headers_json: str
+        self,
+        key_id: str,
+        idem_key: str,
+        request_id: str,
+        status: int,
+        content_type: str,
+        body: bytes,
+        headers_json: str,
     ) -> None:
-        """Keep the answer for later requests under this key. Does nothing where the entry is gone."""
+        """Keep the answer for later requests under this key. Does nothing where the request's entry is gone."""
         answer = {"status": status, "content_type": content_type, "body": body, "headers": headers_json}
         with self._database.write(durable=False) as conn:
-            conn.execute(sa.update(idempotency).where(_entry(key_id, idem_key)).values(state="done", **answer))
+            mine = _entry(key_id, idem_key) & (idempotency.c.request_id == request_id)
+            conn.execute(sa.update(idempotency).where(mine).values(state="done", **answer))
 
-    def drop(self, key_id: str, idem_key: str) -> None:
-        """Forget the key, so that the request can be sent again: it ended without an answer worth repeating."""
+    def drop(self, key_id: str, idem_key: str, request_id: str) -> None:
+        """Forget the key, so that it can be sent again: this request ended without an answer worth repeating."""
         with self._database.write(durable=False) as conn:
-            conn.execute(sa.delete(idempotency).where(_entry(key_id, idem_key)))
+            mine = _entry(key_id, idem_key) & (idempotency.c.request_id == request_id)
+            conn.execute(sa.delete(idempotency).where(mine))
 
     def purge(self, now_us: int) -> int:
         """Delete what has expired; returns how many entries."""
         with self._database.write(durable=False) as conn:
             return conn.execute(sa.delete(idempotency).where(idempotency.c.expires_us <= now_us)).rowcount
+
+
+def _over(conn: sa.Connection, name: str, epoch: int) -> bool:
+    """Whether a worker's epoch has ended in the ordinary way: every record of it is there."""
+    row = conn.execute(sa.select(worker.c.epoch, worker.c.state).where(worker.c.id == name)).first()
+    return row is not None and (row.epoch > epoch or row.state == "dead")
 
 
 def _entry(key_id: str, idem_key: str) -> sa.ColumnElement[bool]:

@@ -210,6 +210,8 @@ idempotency = sa.Table(
     _text("content_type"),
     sa.Column("body", sa.LargeBinary),
     _text("headers"),  # JSON object
+    _text("worker"),  # who has it under way, in which epoch
+    _big("epoch"),
     _big("created_us"),
     sa.Column("expires_us", sa.BigInteger, nullable=False, index=True),  # what is due is found without a scan
     sa.CheckConstraint("state IN ('under_way', 'done')", name="state"),

@@ -215,6 +215,8 @@ def _requests() -> None:
         sa.Column("content_type", _TEXT, server_default="", nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("headers", _TEXT, server_default="", nullable=False),
+        sa.Column("worker", _TEXT, server_default="", nullable=False),
+        sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("expires_us", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("state IN ('under_way', 'done')", name=op.f("ck_idempotency_state")),
