@@ -1,26 +1,19 @@
 """The composition root: settings → store, providers, planes, doors. The only place that knows every room."""
 
 import asyncio
-import gc
 import logging
-import socket
 from collections.abc import Callable
 from time import monotonic
-from types import FrameType
 
-import msgspec
-import uvicorn
-import uvloop
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from joytoken import __version__
 from joytoken.admin.desk import Desk
-from joytoken.admin.setup import Prepared, prepare
+from joytoken.admin.folder import instance
 from joytoken.admin.vault import VaultError
 from joytoken.api.asgi import build_app
 from joytoken.api.door import Door
-from joytoken.api.edge import EdgeProtocol
 from joytoken.api.head import HeadLimits
 from joytoken.api.manage import admins_only, manage_routes
 from joytoken.api.metrics import metrics_route
@@ -41,6 +34,7 @@ from joytoken.gateway.freeze import Freezer, HoldRules
 from joytoken.gateway.idempotency import Idempotency
 from joytoken.gateway.invoke import Invoker
 from joytoken.gateway.keyring import Keyring
+from joytoken.gateway.limiter_shared import SharedLimits
 from joytoken.gateway.relay import Relay
 from joytoken.gateway.runs import Runs
 from joytoken.gateway.settle import Settler
@@ -52,10 +46,12 @@ from joytoken.providers.transport import Deadlines, Limits, Pool
 from joytoken.routing.health import Health
 from joytoken.routing.options import options_from
 from joytoken.routing.plan import Router
+from joytoken.store.engine import StoreUnavailable
+from joytoken.store.idempotency import Holder
 from joytoken.store.open import Store
 
-_GC_THRESHOLDS = (50_000, 20, 50)
 _SECOND_MS = 1000
+_OTHERS_FLUSH_S = 0.5  # what another worker's transaction may take, beyond the time between two of them
 _FLUSH_AGE_S_MAX = 15  # three heartbeats of the flusher
 _log = logging.getLogger(__name__)
 
@@ -82,7 +78,8 @@ class _Configuration:
 class Worker:
     """One worker process: its planes over one store, and its clean end."""
 
-    def __init__(self, desk: Desk, *, slot: int = 0) -> None:
+    def __init__(self, desk: Desk, *, slot: int = 0, limits: SharedLimits | None = None) -> None:
+        """`limits`: where keys' rates are counted together with other workers; alone, each counts for itself."""
         self._desk = desk
         self.store = desk.store
         settings = desk.settings
@@ -91,7 +88,9 @@ class Worker:
         self._deadlines = _deadlines(settings)
         self.escrow = _escrow(desk, slot)
         windows = Windows(settings.money.zone)
-        self.keyring = Keyring(desk.vault.pepper, windows)
+        self.keyring = (
+            Keyring(desk.vault.pepper, windows, limits.limiter) if limits else Keyring(desk.vault.pepper, windows)
+        )
         adapters = Adapters(self._build)
         self.counter = Counter()
         self.snapshot = Snapshot(
@@ -141,12 +140,13 @@ class Worker:
                 progress_tokens=gateway.progress_tokens,
             ),
             settler=settler,
-            idempotency=_idempotency(desk),
+            idempotency=_idempotency(desk, lambda: (self.escrow.worker, self.escrow.epoch)),
             record_refusals=gateway.record_refusals,
             json_depth_max=settings.server.json_depth_max,
             messages_max=settings.server.messages_max,
         )
         self.door = _door(self.exchange, settings)
+        self._others_flush_s = settings.money.flush_ms / _SECOND_MS + _OTHERS_FLUSH_S if _with_others(desk) else 0.0
 
     def _build(self, config: ProviderConfig) -> Provider:
         return build_provider(config, self._credential(config), self._pool, self._deadlines)
@@ -163,8 +163,17 @@ class Worker:
     async def start(self) -> RecoveryReport:
         """Recover what an earlier process left, register with the store, and read the configuration."""
         report = await self.escrow.start()
+        _tell(self.escrow.worker, report)
         await self.snapshot.start()
         return report
+
+    async def recover_others(self) -> None:
+        """Recover what workers of this folder left behind whose slots nobody has taken."""
+        try:
+            for name, report in await asyncio.to_thread(self.escrow.recover_others):
+                _tell(name, report)
+        except StoreUnavailable as away:
+            _log.warning("what other workers left could not be recovered: %s", away)
 
     async def stop(self) -> None:
         """Give every lease back and close everything. Requests have ended by now."""
@@ -172,11 +181,37 @@ class Worker:
         await self.escrow.stop()
         await self._pool.aclose()
 
+    def application(self) -> Starlette:
+        """Everything that is served but the hot route."""
+        return build_app(
+            keyring=self.keyring,
+            snapshot=self.snapshot,
+            permit=self.admission.permit,
+            lookup=self.find_record,
+            price_of=self.find_price,
+            ready_checks={"store": self.check_store, "escrow": self.check_escrow, "catalog": self.check_catalog},
+            version=__version__,
+            extra_routes=[*manage_routes(self._desk), self._metrics()],
+            limits=self.door.limits,
+            correlation_id_chars_max=self._desk.settings.gateway.correlation_id_chars_max,
+        )
+
+    def _metrics(self) -> Route:
+        permit = None if self._desk.settings.server.metrics_public else admins_only(self._desk)
+        return metrics_route(self.settler.sizing, self.escrow.stats, permit)
+
     async def find_record(self, request_id: str) -> UsageRecord | None:
-        """The usage record of a request; one that has just ended is flushed first."""
+        """The usage record of a request; one that has just ended is flushed first.
+
+        Another worker, or another gateway on the same database, brings over what it served with its next flush.
+        """
         found = await asyncio.to_thread(self.store.usage.get, request_id)
         if found is None:
             await self.escrow.flush_now()
+            found = await asyncio.to_thread(self.store.usage.get, request_id)
+        patience = monotonic() + self._others_flush_s
+        while found is None and monotonic() < patience:
+            await asyncio.sleep(self._desk.settings.money.flush_ms / _SECOND_MS)
             found = await asyncio.to_thread(self.store.usage.get, request_id)
         return found
 
@@ -202,122 +237,22 @@ class Worker:
         return "" if self.snapshot.generation >= 0 else "not read yet"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which tells when it listens."""
-
-    def __init__(self, config: uvicorn.Config, listening: Callable[[str], None]) -> None:
-        super().__init__(config)
-        self._listening = listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self.servers:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        # A stop that was asked for is a success; uvicorn would raise the signal again at the end.
-        self._captured_signals.clear()
-
-
-def serve(settings: Settings, announce: Callable[[str, Prepared], None]) -> None:
-    """Prepare the data folder, and serve until SIGTERM or SIGINT.
-
-    `announce` is called with the gateway's URL once it listens, and with what a first run made.
-    """
-    _log_to_stderr(settings)
-    prepared = prepare(settings)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(prepared, announce))
-    finally:
-        prepared.desk.store.close()
-
-
-async def _serve(prepared: Prepared, announce: Callable[[str, Prepared], None]) -> None:
-    desk = prepared.desk
-    settings = desk.settings
-    worker = Worker(desk)
-    report = await worker.start()
+def _tell(worker: str, report: RecoveryReport) -> None:
     if report.epoch:
-        _log.info("recovered: %d settled, %d resolved, %d nanocredits", report.settled, report.resolved, report.charged)
-    try:
-        EdgeProtocol.door = worker.door
-        app = build_app(
-            keyring=worker.keyring,
-            snapshot=worker.snapshot,
-            permit=worker.admission.permit,
-            lookup=worker.find_record,
-            price_of=worker.find_price,
-            ready_checks={"store": worker.check_store, "escrow": worker.check_escrow, "catalog": worker.check_catalog},
-            version=__version__,
-            extra_routes=[*manage_routes(desk), _metrics(worker, desk)],
-            limits=worker.door.limits,
-            correlation_id_chars_max=settings.gateway.correlation_id_chars_max,
-        )
-        server = _Server(_server_config(app, settings), lambda url: announce(url, prepared))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
-        await server.serve()
-    finally:
-        await worker.stop()
+        what = "recovered %s: %d settled, %d resolved, %d nanocredits"
+        _log.info(what, worker, report.settled, report.resolved, report.charged)
 
 
-def _metrics(worker: Worker, desk: Desk) -> Route:
-    permit = None if desk.settings.server.metrics_public else admins_only(desk)
-    return metrics_route(worker.settler.sizing, worker.escrow.stats, permit)
-
-
-def _server_config(app: Starlette, settings: Settings) -> uvicorn.Config:
-    server = settings.server
-    return uvicorn.Config(
-        app,
-        host=server.host,
-        port=server.port,
-        http=EdgeProtocol,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        backlog=4096,
-        timeout_graceful_shutdown=max(1, server.drain_ms // _SECOND_MS),
-        timeout_keep_alive=server.keepalive_ms // _SECOND_MS,
-    )
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "at": self.formatTime(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(_JsonLines() if settings.log.format == "json" else text)
-    # What libraries tell of their ordinary doings is of no use to an operator; "debug" shows that too.
-    others = settings.log.level if settings.log.level != "info" else "warning"
-    logging.basicConfig(level=others.upper(), handlers=[handler], force=True)
-    logging.getLogger("joytoken").setLevel(settings.log.level.upper())
+def _with_others(desk: Desk) -> bool:
+    """Whether other workers may use the same wallets: of this gateway, or of another one on the same database."""
+    return desk.settings.server.workers > 1 or not desk.store.database.sqlite
 
 
 def _escrow(desk: Desk, slot: int) -> Escrow:
     money = desk.settings.money
     return Escrow(
         desk.store.ledger,
-        worker=f"{socket.gethostname()}:{slot}",
+        worker=f"{instance(desk.settings.data_dir)}:{slot}",
         journal_dir=desk.settings.data_dir / "journal",
         settings=EscrowSettings(
             flush_ms=money.flush_ms,
@@ -325,6 +260,7 @@ def _escrow(desk: Desk, slot: int) -> Escrow:
             hold_wait_ms=money.hold_wait_ms,
             idle_ms=money.lease_idle_ms,
             lease_ms=money.lease_seconds * _SECOND_MS,
+            recall_ms=money.recall_ms if _with_others(desk) else EscrowSettings().recall_ms,
             journal_segment_bytes=money.journal_bytes,
         ),
     )
@@ -340,7 +276,7 @@ def _hold_rules(settings: Settings) -> HoldRules:
     )
 
 
-def _idempotency(desk: Desk) -> Idempotency:
+def _idempotency(desk: Desk, holder: Callable[[], Holder]) -> Idempotency:
     gateway = desk.settings.gateway
     return Idempotency(
         desk.store.idempotency,
@@ -348,6 +284,7 @@ def _idempotency(desk: Desk) -> Idempotency:
         answer_bytes_max=gateway.idempotency_answer_bytes_max,
         hours=gateway.idempotency_hours,
         under_way_ms_max=desk.settings.upstream.total_ms + gateway.drain_ms,
+        holder=holder,
     )
 
 

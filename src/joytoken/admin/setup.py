@@ -1,6 +1,7 @@
 """The first run: a data folder that a gateway can serve from, made once, and the same for all who start at once."""
 
 import fcntl
+import hmac
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from joytoken.admin.desk import Desk
+from joytoken.admin.folder import instance
 from joytoken.admin.keys import KeyCreate, create_key
 from joytoken.admin.models import ModelUpdate, update_model
-from joytoken.admin.vault import open_vault
+from joytoken.admin.vault import SECRET_FILE, VaultError, open_vault
 from joytoken.admin.wallets import WalletChange, top_up
 from joytoken.config.settings import Settings
 from joytoken.domain.apikey import DEFAULT_OWNER
@@ -26,6 +28,7 @@ from joytoken.store.open import open_store
 
 LOCK_FILE = "setup.lock"
 _DONE = "setup_done_us"
+_SECRET = "secret_proof"
 _ACTOR = "setup"
 _FIRST_KEY = "first"
 
@@ -56,9 +59,11 @@ def prepare(settings: Settings, environ: Mapping[str, str] | None = None) -> Pre
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(data_dir):
         vault = open_vault(data_dir)
+        instance(data_dir)
         store = open_store(settings.database_url, migrate=True)
         try:
             desk = Desk(store, settings, vault, actor=_ACTOR, environ=environ)
+            _check_secret(desk)
             first = None if store.setting(_DONE) is not None else _first_run(desk)
             _apply_overrides(desk)
             known = {provider.name for provider in store.catalog.providers()}
@@ -67,6 +72,16 @@ def prepare(settings: Settings, environ: Mapping[str, str] | None = None) -> Pre
             raise
     offers = [preset.name for preset in offered(environ) if preset.name not in known]
     return Prepared(desk.acting("cli"), first, offers)
+
+
+def take_desk(settings: Settings, environ: Mapping[str, str] | None = None) -> Desk:
+    """The desk of a data folder that another process has just prepared. Raises VaultError, StoreError."""
+    store = open_store(settings.database_url)
+    try:
+        return Desk(store, settings, open_vault(settings.data_dir), environ=os.environ if environ is None else environ)
+    except BaseException:
+        store.close()
+        raise
 
 
 def new_admin_key(desk: Desk) -> str:
@@ -94,6 +109,20 @@ def _first_run(desk: Desk) -> FirstRun:
     admin = new_admin_key(desk)
     desk.store.put_setting(_DONE, str(now))
     return FirstRun(api_key=made.api_key, admin_key=admin)
+
+
+def _check_secret(desk: Desk) -> None:
+    """A database belongs to one secret: with another one, none of its keys would be known."""
+    proof = hmac.digest(desk.vault.pepper, b"joytoken secret of this database", "sha256").hex()
+    known = desk.store.setting(_SECRET)
+    if known is None:
+        desk.store.put_setting(_SECRET, proof)
+    elif known != proof:
+        path = desk.settings.data_dir / SECRET_FILE
+        raise VaultError(
+            f"{path} is not the secret that this database was set up with; copy that file from the data folder of the"
+            " gateway that uses the database already"
+        )
 
 
 def _starter(desk: Desk, tier: str) -> None:

@@ -1,14 +1,18 @@
 """`joytoken serve`: run the gateway."""
 
+import errno
 import importlib
 from typing import Any
 
 import click
 
+from joytoken.admin.folder import FolderServed
 from joytoken.admin.setup import Prepared
+from joytoken.cli.failure import REFUSED, Failure
 from joytoken.cli.init import say_offers
 from joytoken.cli.output import Output
 from joytoken.cli.session import place_options, settings_for
+from joytoken.workers.supervisor import WorkersFailed
 
 
 @click.command()
@@ -34,12 +38,25 @@ def serve(
         "log__level": log_level,
     }
     loaded = settings_for(data_dir, config, **chosen)
-    if loaded.settings.server.workers > 1:
-        raise click.UsageError("this version serves with one worker process; leave --workers and server.workers at 1")
     out = Output()
     out.warn([str(warning) for warning in loaded.warnings])
     # The server's libraries are loaded by this command alone.
-    importlib.import_module("joytoken.app").serve(loaded.settings, announce)
+    many = loaded.settings.server.workers > 1
+    serving = importlib.import_module("joytoken.supervise" if many else "joytoken.serve")
+    try:
+        serving.serve(loaded.settings, announce)
+    except WorkersFailed as error:
+        raise Failure(f"the workers did not start: {error}", next_step="joytoken doctor") from None
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        server = loaded.settings.server
+        said = f"port {server.port} of {server.host} is in use"
+        raise Failure(said, next_step="stop what listens there, or choose another one: --port N") from None
+    except FolderServed as error:
+        raise Failure(
+            str(error), REFUSED, "stop that one first, or serve from another folder: --data-dir DIR"
+        ) from None
 
 
 def announce(url: str, prepared: Prepared) -> None:

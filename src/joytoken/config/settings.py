@@ -46,6 +46,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, _help("Address to listen on; `0.0.0.0` for every interface.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 lets the system choose one.")] = 7410
     workers: Annotated[int, _count("Worker processes.", 1, 256)] = 1
+    worker_pause_ms_max: Annotated[int, _ms("Longest pause before a worker that keeps failing is started again.")] = (
+        30_000
+    )
+    limited_keys_max: Annotated[
+        int, _count("Keys whose rate limits many workers count together; those of further keys hold per worker.", 1)
+    ] = 100_000
     data_dir: Annotated[str, _help("Folder of the database, the journal and the secret; made on first run.")] = (
         "~/.local/share/joytoken"
     )
@@ -133,6 +139,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     flush_records_max: Annotated[int, _count("Settlements of one flush.", 1, 100_000)] = 1000
     hold_wait_ms: Annotated[int, _ms("How long a hold waits for others' releases before it is refused.", 0)] = 150
     lease_seconds: Annotated[int, _count("A lease is sized for so many seconds of spending.", 1, 3600)] = 2
+    recall_ms: Annotated[int, _ms("A worker with unused leases hears at least this often who else needs them.")] = 50
     lease_idle_ms: Annotated[int, _ms("An unused lease is returned after this time.")] = 500
     journal_bytes: Annotated[int, _count("Size of one journal segment.", 64 * KIB)] = 16 * MIB
 

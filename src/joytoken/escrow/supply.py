@@ -13,17 +13,13 @@ from joytoken.domain.record import UsageRecord
 from joytoken.escrow.flusher import Flusher
 from joytoken.escrow.journal import RETURN, HoldBody, Journal, JournalFull
 from joytoken.escrow.leases import Ask, Lease, TopUp, Waiter
-from joytoken.escrow.terms import Closed, EscrowSettings, Fenced, Hold, Short
+from joytoken.escrow.terms import Away, Closed, EscrowSettings, Fenced, Hold, Short
 from joytoken.store.ledger import Batch, Flushed, WorkerFenced
 
 _AWAY_S = 0.25  # after a question without an answer, for so long none is put
 _RECALLED_S = 1.0  # after a recall, for so long only what is needed is asked for
 _RETURN_ACCOUNTS = 1_000  # accounts in one RETURN
 _FIRST_HOLD = 1_000_000  # nanocredits: what a hold is thought to be before the first one
-
-
-class Away(Closed):
-    """Closed until the store answers again."""
 
 
 class Supply:

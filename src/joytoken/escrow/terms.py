@@ -3,6 +3,7 @@
 EscrowError
  ├─ Short    one account of a hold cannot carry it
  └─ Closed   no new hold is admitted: stopping, the store is away, the journal is full
+     ├─ Away     until the store answers again
      └─ Fenced   the store knows this worker's leases as ended
 """
 
@@ -53,6 +54,10 @@ class Closed(EscrowError):
         super().__init__(why)
         self.why = why
         self.retry_after_s = retry_after_s
+
+
+class Away(Closed):
+    """Closed until the store answers again."""
 
 
 class Fenced(Closed):
