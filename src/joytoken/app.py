@@ -52,6 +52,7 @@ from joytoken.store.open import Store
 
 _SECOND_MS = 1000
 _OTHERS_FLUSH_S = 0.5  # what another worker's transaction may take, beyond the time between two of them
+_HEARTBEAT_MS_MAX = 5_000
 _FLUSH_AGE_S_MAX = 15  # three heartbeats of the flusher
 _log = logging.getLogger(__name__)
 
@@ -261,6 +262,10 @@ def _escrow(desk: Desk, slot: int) -> Escrow:
             idle_ms=money.lease_idle_ms,
             lease_ms=money.lease_seconds * _SECOND_MS,
             recall_ms=money.recall_ms if _with_others(desk) else EscrowSettings().recall_ms,
+            lease_deadline_ms=money.lease_deadline_ms,
+            heartbeat_ms=min(_HEARTBEAT_MS_MAX, money.lease_deadline_ms // 6),
+            abandon_ms=money.abandon_ms,
+            watch_ms=money.watch_ms,
             journal_segment_bytes=money.journal_bytes,
         ),
     )

@@ -9,7 +9,7 @@ WALLET = wallet_account("ann", "standard")
 DAY = quota_account("key-a", "D:2026-11-22")
 WEEK = quota_account("key-a", "W:2026-W47")
 WORKER = "host:0"
-SMALL = EscrowSettings(flush_ms=5, journal_segment_bytes=64 << 10, stop_wait_ms=3_000)
+SMALL = EscrowSettings(flush_ms=5, journal_segment_bytes=64 << 10, stop_wait_ms=3_000, slot_wait_ms=100)
 
 
 def wants(daily=None, weekly=None):
@@ -88,18 +88,16 @@ class Accidents:
         return answer
 
 
-async def an_escrow(ledger, folder, settings=SMALL, worker=WORKER):
-    escrow = Escrow(ledger, worker=worker, journal_dir=folder, settings=settings)
+async def an_escrow(ledger, folder, settings=SMALL, worker=WORKER, **clocks):
+    escrow = Escrow(ledger, worker=worker, journal_dir=folder, settings=settings, **clocks)
     await escrow.start()
     return escrow
 
 
 def crash(escrow):
     """End an escrow as kill -9 would: nothing more is written, and the lock is free. Call from any thread."""
-    if escrow._tick_handle is not None:
-        escrow._tick_handle.cancel()
-    escrow._flusher._fenced = True  # its loop's only exit without a flush
-    escrow._flusher.wake()
+    escrow._quieten()
+    escrow._flusher.fence()
     assert escrow._flusher.join(10)
     escrow._journal.close()
     escrow._slot.free()

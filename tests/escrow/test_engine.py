@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from joytoken.escrow.engine import Closed, Fenced, Short
+from joytoken.escrow.engine import Closed, Short
 from tests.escrow.making import (
     DAY,
     SMALL,
@@ -256,23 +256,6 @@ async def test_what_a_lost_answer_granted_is_found_again(store, tmp_path):
         await asyncio.sleep(0.01)
     assert escrow.stats().free == leased
     await escrow.stop()
-
-
-async def test_a_fenced_worker_admits_nothing_and_keeps_its_journal(store, tmp_path):
-    fund(store.ledger, 100_000)
-    escrow = await an_escrow(store.ledger, tmp_path)
-    hold = await escrow.hold(a_record(1), wants(), 1_000, 0)
-    store.ledger.claim(WORKER)  # somebody holds it for dead
-    settle(escrow, hold, 600)
-    with pytest.raises(Fenced):
-        await escrow.flush_now()
-    with pytest.raises(Fenced):
-        escrow.try_hold(a_record(2), wants(), 1, 0)
-    await escrow.stop()
-    again = await an_escrow(store.ledger, tmp_path)
-    await again.stop()
-    assert usage(store, hold.request_id).charged == 600
-    assert store.ledger.verify().first_bad is None
 
 
 async def test_one_slot_has_one_worker(escrow, store, tmp_path):

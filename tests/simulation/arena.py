@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from joytoken.store.open import open_store
 from joytoken.store.schema import metadata
 from tests.simulation.machinery import FragileJournal, Stepper
-from tests.simulation.world import Violation, World, clock_of
+from tests.simulation.world import Violation, World
 
 
 class Arena:
@@ -37,7 +37,7 @@ class Arena:
         journals = Path(tempfile.mkdtemp(dir=self.folder))
         world = World(seed, self.store, journals)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("joytoken.store.ledger.time", clock_of(world))
+            patch.setattr("joytoken.store.clock.wall_us", world.store_us)
             try:
                 world.run()
             except Exception as failure:
@@ -64,8 +64,8 @@ def an_arena() -> Iterator[Arena]:
     base = memory if memory.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="joytoken-simulation-", dir=base))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("joytoken.escrow.engine.Flusher", Stepper)
-        patch.setattr("joytoken.escrow.engine.Journal", FragileJournal)
+        patch.setattr("joytoken.escrow.life.Flusher", Stepper)
+        patch.setattr("joytoken.escrow.life.Journal", FragileJournal)
         patch.setattr("joytoken.store.engine._set_synchronous", _unsynchronised)
         # Segments so small that they are full after a few requests.
         patch.setattr("joytoken.escrow.journal.SEGMENT_BYTES_MIN", 1 << 10)

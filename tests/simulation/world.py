@@ -8,7 +8,6 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,7 +27,7 @@ STEPS = 70
 HISTORY = 25  # steps that a failure tells
 SETTINGS = EscrowSettings(
     flush_records=8, hold_wait_ms=30, dry_ms=10, idle_ms=400, lease_ms=500, lease_deadline_ms=20_000,
-    journal_segment_bytes=3 << 10,
+    journal_segment_bytes=3 << 10, watch_ms=10**9,
 )  # fmt: skip
 _NOON_US = 1_790_000_000_000_000
 _DAY_US = 86_400_000_000
@@ -150,8 +149,9 @@ class World:
     def wall_us(self) -> int:
         return _NOON_US + int(self.now * 1e6) + self.skew_us
 
-    def time_ns(self) -> int:
-        return self.wall_us() * 1_000
+    def store_us(self) -> int:
+        """The store's own clock."""
+        return self.wall_us()
 
     def say(self, what: str) -> None:
         self.history.append(f"{self.now:10.3f} {what}")
@@ -472,8 +472,3 @@ class World:
 _ACCOUNTS = sa.select(account.c.id, account.c.balance, account.c.leased).where(account.c.kind != "platform")
 _LEASED = sa.select(lease.c.account, sa.func.sum(lease.c.outstanding)).group_by(lease.c.account)
 _RECORDS = sa.select(usage_record.c.request_id, usage_record.c.cost, usage_record.c.charged, usage_record.c.shortfall)
-
-
-def clock_of(world: World) -> Any:
-    """What stands for the time module in the ledger."""
-    return SimpleNamespace(time_ns=world.time_ns, monotonic=lambda: world.now)

@@ -15,6 +15,14 @@ from joytoken.admin.budgets import (
     set_budget,
     show_budget,
 )
+from joytoken.admin.incidents import (
+    IncidentDocument,
+    IncidentList,
+    IncidentQuery,
+    IncidentRef,
+    close_incident,
+    list_incidents,
+)
 from joytoken.admin.keys import (
     KeyCreate,
     KeyCreated,
@@ -295,6 +303,24 @@ BUDGETS_REMOVE: Operation[BudgetRef, BudgetRemoved] = Operation(
 AUDIT_LIST: Operation[AuditQuery, AuditList] = Operation(
     "audit.list", "Who changed what, newest first", "GET", "/audit", AuditQuery, AuditList, list_audit
 )
+INCIDENTS_LIST: Operation[IncidentQuery, IncidentList] = Operation(
+    "incidents.list",
+    "What happened to money that an operator should know of, newest first",
+    "GET",
+    "/incidents",
+    IncidentQuery,
+    IncidentList,
+    list_incidents,
+)
+INCIDENTS_CLOSE: Operation[IncidentRef, IncidentDocument] = Operation(
+    "incidents.close",
+    "Close an incident that will not close by itself",
+    "POST",
+    "/incidents/{id}/close",
+    IncidentRef,
+    IncidentDocument,
+    close_incident,
+)
 ROUTES_EXPLAIN: Operation[RouteQuery, Explanation] = Operation(
     "routes.explain",
     "Which deployment would be chosen, and why, without a call",
@@ -340,5 +366,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     REQUESTS_SHOW,
     RUNS_SHOW,
     AUDIT_LIST,
+    INCIDENTS_LIST,
+    INCIDENTS_CLOSE,
     ROUTES_EXPLAIN,
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     "usage": ("joytoken.cli.usage:usage", "Where the money went."),
     "runs": ("joytoken.cli.runs:runs", "What an agent's run has cost."),
     "requests": ("joytoken.cli.requests:requests", "Requests and their receipts."),
+    "incidents": ("joytoken.cli.incidents:incidents", "Nodes that were lost with money."),
     "call": ("joytoken.cli.call:call", "One chat call through the gateway."),
     "config": ("joytoken.cli.config:config", "Check and show the settings."),
     "doctor": ("joytoken.cli.doctor:doctor", "Look for what is wrong, with next steps."),

@@ -141,6 +141,23 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: Annotated[int, _count("A lease is sized for so many seconds of spending.", 1, 3600)] = 2
     recall_ms: Annotated[int, _ms("A worker with unused leases hears at least this often who else needs them.")] = 50
     lease_idle_ms: Annotated[int, _ms("An unused lease is returned after this time.")] = 500
+    durability: Annotated[
+        Literal["process", "power", "central"],
+        _help(
+            "What a settlement survives once its answer is complete: the end of the process; a power cut; the loss of "
+            "the machine."
+        ),
+    ] = "process"
+    durability_wait_ms: Annotated[
+        int, _ms("An answer waits for that at most so long; then it is completed, and a warning logged.")
+    ] = 30_000
+    lease_deadline_ms: Annotated[
+        int, _ms("A worker that the database did not hear for this time admits nothing more.", 1_000)
+    ] = 30_000
+    abandon_ms: Annotated[
+        int, _ms("A lost node's leases stay reserved for this time, then go back to their accounts.")
+    ] = 600_000
+    watch_ms: Annotated[int, _ms("How often a worker looks for others that died or are lost.", 10)] = 1_000
     journal_bytes: Annotated[int, _count("Size of one journal segment.", 64 * KIB)] = 16 * MIB
 
 

@@ -6,18 +6,14 @@ thread brings it to the store.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Sequence
 
 from joytoken.domain.ledger import Settled, Want
 from joytoken.domain.record import UsageRecord, close_record
 from joytoken.escrow.flusher import Flusher
 from joytoken.escrow.journal import PROGRESS, Journal
 from joytoken.escrow.leases import TopUp, Waiter
-from joytoken.escrow.recovery import Slot, close_recovered, recover, recover_others, recovered_cost
-from joytoken.escrow.supply import Supply
+from joytoken.escrow.life import Life
 from joytoken.escrow.terms import (
     Closed,
     EscrowSettings,
@@ -27,40 +23,12 @@ from joytoken.escrow.terms import (
     RecoveryReport,
     Short,
 )
-from joytoken.store.engine import StoreUnavailable
-from joytoken.store.ledger import Ledger
 
 __all__ = ["Closed", "Escrow", "EscrowSettings", "EscrowStats", "Fenced", "Hold", "RecoveryReport", "Short"]
 
-_PAUSE_S = 0.005  # between two looks at whether the store has everything
 
-
-def _wall_us() -> int:
-    return time.time_ns() // 1000
-
-
-class Escrow(Supply):
+class Escrow(Life):
     """Holds against leased money. Everything but `start` and `stop` belongs to the event loop that started it."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        *,
-        worker: str,
-        journal_dir: Path,
-        settings: EscrowSettings | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        wall_us: Callable[[], int] = _wall_us,
-    ) -> None:
-        super().__init__(settings or EscrowSettings(), clock)
-        self._ledger = ledger
-        self._worker = worker
-        self._wall_us = wall_us
-        self._slot = Slot(journal_dir, worker)
-        self._epoch = 0
-        self._flush_records = self._settings.flush_records
-        self._settles = self._misses = 0
-        self._shortfall = 0
 
     @property
     def worker(self) -> str:
@@ -71,92 +39,6 @@ class Escrow(Supply):
     def epoch(self) -> int:
         """The epoch that it serves in; 0 where it does not."""
         return self._epoch
-
-    # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def start(self) -> RecoveryReport:
-        """Take the slot, recover its last life, begin a new epoch. Raises Closed, StoreUnavailable."""
-        self._loop = asyncio.get_running_loop()
-        self._slot.take()
-        try:
-            report, self._epoch = await asyncio.to_thread(self._prepare)
-            self._journal = Journal(
-                self._slot.folder,
-                self._slot.name,
-                self._worker,
-                self._epoch,
-                segment_bytes=self._settings.journal_segment_bytes,
-                segments=self._settings.journal_segments,
-                carry=self._carried,
-            )
-        except BaseException:
-            self._slot.free()
-            raise
-        self._flusher = Flusher(
-            self._ledger,
-            self._worker,
-            self._epoch,
-            self._settings,
-            loop=self._loop,
-            escrow=self,
-            wall_us=self._wall_us,
-        )
-        self._flusher.start()
-        self._closed = None
-        self._acknowledged_at = self._ticked_at = self._clock()
-        self._tick_handle = self._loop.call_later(self._tick_s, self._tick)
-        return report
-
-    def _prepare(self) -> tuple[RecoveryReport, int]:
-        report = recover(self._ledger, self._slot, self._wall_us())
-        host = self._worker.rpartition(":")[0]
-        return report, self._ledger.register(self._worker, host, self._wall_us())
-
-    def recover_others(self) -> list[tuple[str, RecoveryReport]]:
-        """What other workers of this journal's folder left whose slots nobody has. From any thread."""
-        return recover_others(self._ledger, self._slot.folder, self._wall_us())
-
-    async def flush_now(self) -> None:
-        """Wait until the store has everything that was settled before this call."""
-        self._flusher.hurry()
-        while not self._flusher.idle or any(lease.unflushed or lease.returning for lease in self._leases.values()):
-            if isinstance(self._closed, Fenced):
-                raise self._closed
-            await asyncio.sleep(_PAUSE_S)
-            self._flusher.hurry()
-
-    async def stop(self) -> None:
-        """Admit nothing more, bring everything to the store, return all leases.
-
-        Holds that are still open are settled as a recovery would settle them. Where the store stays away, the journal
-        keeps what it lacks, for the next start.
-        """
-        if self._epoch == 0:
-            return
-        if not isinstance(self._closed, Fenced):
-            self._closed = Closed("stopping")
-        if self._tick_handle is not None:
-            self._tick_handle.cancel()
-        self._refuse_all(self._closed)
-        for hold in list(self._open.values()):
-            self._settle_open(hold)
-        self._flusher.stop()
-        patience_s = self._settings.stop_wait_ms / 1000 + self._settings.grant_wait_ms / 1000 + 6
-        ended = await asyncio.to_thread(self._flusher.join, patience_s)
-        try:
-            if ended and self._flusher.idle and not isinstance(self._closed, Fenced):
-                with suppress(StoreUnavailable):  # the next start ends this epoch
-                    await asyncio.to_thread(self._ledger.finish, self._worker, self._epoch)
-        finally:
-            self._epoch = 0
-            self._journal.close()
-            self._slot.free()
-
-    def _settle_open(self, hold: Hold) -> None:
-        record = hold.record
-        cost = recovered_cost(hold.called, hold.progress, hold.input_cost)
-        close_recovered(record, cost, hold.amount, self._wall_us())
-        self.settle(hold, record)
 
     # ── holds ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -106,6 +106,11 @@ class Flusher:
         self._stopping = True
         self._wake.set()
 
+    def fence(self) -> None:
+        """End without another flush: the epoch is over. From the loop."""
+        self._fenced = True
+        self._wake.set()
+
     def join(self, timeout_s: float) -> bool:
         """Wait for the end of the thread; from any other thread. False where it did not end in time."""
         self._thread.join(timeout_s)
@@ -172,7 +177,7 @@ class Flusher:
             for account, amount in parts.items():
                 returns[account] = returns.get(account, 0) + amount
         now_us = self._wall_us()
-        return Batch(upto, settles, returns, now_us, now_us + self._settings.lease_deadline_ms * 1000, charges)
+        return Batch(upto, settles, returns, now_us, self._settings.lease_deadline_ms * 1000, charges)
 
     def _flush(self) -> None:
         batch = self._frozen

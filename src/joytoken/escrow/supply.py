@@ -19,6 +19,7 @@ from joytoken.store.ledger import Batch, Flushed, WorkerFenced
 _AWAY_S = 0.25  # after a question without an answer, for so long none is put
 _RECALLED_S = 1.0  # after a recall, for so long only what is needed is asked for
 _RETURN_ACCOUNTS = 1_000  # accounts in one RETURN
+_EARLY = 0.95  # a worker stops at this part of its deadline: before the store can hold it for silent
 _FIRST_HOLD = 1_000_000  # nanocredits: what a hold is thought to be before the first one
 
 
@@ -291,7 +292,7 @@ class Supply:
                 lease.dry_until = 0.0 if amount else lease.dry_until  # the store has something again
                 lease.has_row = bool(lease.outstanding)
         if self._closed is not None:
-            if isinstance(self._closed, Away):
+            if isinstance(self._closed, Away) and self._clock() < sent + self._deadline_s:
                 self._closed = None
             return
         if flushed.recalls:
@@ -303,6 +304,8 @@ class Supply:
         if isinstance(failure, WorkerFenced) and not isinstance(self._closed, Fenced):
             self._closed = Fenced(str(failure))
             self._refuse_all(self._closed)
+            for ask in {lease.ask for lease in self._leases.values() if lease.ask is not None}:
+                self.answered(ask, None, None)  # nobody else will: the flusher has ended
 
     def compared(self, leases: dict[str, int]) -> None:
         """An answer was lost: what the store granted with it is ours."""
@@ -359,17 +362,19 @@ class Supply:
             self._flusher.wake()
 
     @property
+    def _deadline_s(self) -> float:
+        return self._settings.lease_deadline_ms * _EARLY / 1000
+
+    @property
     def _tick_s(self) -> float:
         return self._settings.idle_ms / 2000
 
     def _tick(self) -> None:
-        """Measure spending, give back what is not used, forget what is empty, watch the store's silence."""
+        """Measure spending, give back what is not used, forget what is empty."""
         self._tick_handle = self._loop.call_later(self._tick_s, self._tick)
         now = self._clock()
         elapsed_s = max(now - self._ticked_at, 0.001)
         self._ticked_at = now
-        if now - self._acknowledged_at > self._settings.lease_deadline_ms / 1000 and self._closed is None:
-            self._closed = Away("the store has not answered for too long")
         parts: dict[str, int] = {}
         empty = []
         for lease in self._leases.values():

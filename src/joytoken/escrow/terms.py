@@ -27,6 +27,9 @@ class EscrowSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_deadline_ms: int = 30_000  # admission stops when the store has not answered for so long
     heartbeat_ms: int = 5_000
     recall_ms: int = 200  # with free leases, the store is heard at least this often: others may want them back
+    watch_ms: int = 1_000  # how often it is looked for siblings that died and for nodes that are lost
+    abandon_ms: int = 600_000  # a lost node's leases stay reserved for so long after their deadline
+    slot_wait_ms: int = 3_000  # how long a start waits for a sibling that recovers its slot
     retry_ms_max: int = 2_000  # the longest pause between two attempts to reach the store
     stop_wait_ms: int = 10_000  # how long a stop waits for the store
     journal_segment_bytes: int = 16 << 20
@@ -128,3 +131,5 @@ class RecoveryReport(msgspec.Struct, frozen=True):
     charged: int = 0  # nanocredits, of both
     torn: bool = False  # a segment ended in a record that was not whole
     missing: bool = False  # no journal of that epoch was found, or a part of it is gone
+    worker: str = ""
+    late: bool = False  # the epoch had been given up: charged as far as the accounts could carry it

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from joytoken.store.clock import lend_clock
 from joytoken.store.postgres import Turn, passing, postgres_engine, take_turn, to_be_retried
 
 P = ParamSpec("P")
@@ -155,6 +156,7 @@ def _engine(url: str, busy_ms: int) -> sa.Engine:
             "journal_size_limit = 67108864",  # bytes; a WAL file swollen by a long reader shrinks again
         ):
             raw.execute(f"PRAGMA {pragma}").close()
+        lend_clock(raw)
 
     def begin(conn: sa.Connection) -> None:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(_WRITE) else "BEGIN")

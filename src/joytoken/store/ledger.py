@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from joytoken.domain.errors import Conflict
 from joytoken.domain.ledger import ADJUSTMENTS, FUNDING, QUOTA_ISSUED, TxKind, account_kind, quota_account
 from joytoken.domain.money import short_amount
+from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, retried
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
+from joytoken.store.ledger_late import LateLedger
 from joytoken.store.ledger_types import (
     AccountRow,
     Batch,
@@ -20,7 +22,6 @@ from joytoken.store.ledger_types import (
     WorkerFenced,
     WorkerState,
 )
-from joytoken.store.ledger_workers import WorkerLedger
 from joytoken.store.schema import account, ledger_entry, ledger_tx
 from joytoken.store.verify import VerifyReport, verify
 
@@ -39,18 +40,20 @@ __all__ = [
 
 RECALL_WAIT_S = 1.0  # how long an adjustment waits for workers to give money back
 _RECALL_PAUSE_S = 0.02
-_RECALL_MARGIN_US = 500_000
 _LIMITS_AT_ONCE = 200  # accounts that one transaction moves to a new limit
+_RECALL_US = int(RECALL_WAIT_S * 1e6) + 500_000  # withdrawn as soon as the wait is over
 
 _by_key = sa.select(ledger_tx).where(ledger_tx.c.idempotency_key == sa.bindparam("key"))
 _entry_of = sa.select(ledger_entry.c.account, ledger_entry.c.amount, ledger_entry.c.balance_after).where(
     ledger_entry.c.tx == sa.bindparam("of")
 )
-_recall = sa.update(account).where(account.c.id == sa.bindparam("of")).values(recall_until_us=sa.bindparam("until"))
+_of = account.c.id == sa.bindparam("of")
+_recall = sa.update(account).where(_of).values(recall_until_us=now_us() + _RECALL_US)
+_end_recall = sa.update(account).where(_of).values(recall_until_us=0)
 _account_columns = [account.c[name] for name in AccountRow.__struct_fields__ if name != "account"]
 
 
-class Ledger(WorkerLedger):
+class Ledger(LateLedger):
     """Accounts and their history. Each method is one transaction, callable from any thread."""
 
     def __init__(
@@ -198,11 +201,9 @@ class Ledger(WorkerLedger):
                     tx_id = post(conn, kind, moves, standings, at_us=at_us, key=key, actor=actor, reason=reason)
                     save(conn, standings.values())
                 if recalled and (fits or not free_soon):
-                    conn.execute(_recall, {"of": name, "until": 0})
+                    conn.execute(_end_recall, {"of": name})
                 elif not fits and free_soon and not recalled:
-                    # In the workers' clock, which is a wall clock too; withdrawn as soon as this is over.
-                    until = time.time_ns() // 1000 + int(RECALL_WAIT_S * 1e6) + _RECALL_MARGIN_US
-                    conn.execute(_recall, {"of": name, "until": until})
+                    conn.execute(_recall, {"of": name})
                     recalled = True
             if fits:
                 return LedgerTx(tx_id, kind, name, amount, standing.balance, actor, reason, key, at_us)

@@ -10,6 +10,8 @@ from joytoken.store.engine import StoreError
 
 WorkerState = Literal["live", "recovering", "dead", "abandoned"]
 
+LEASE_US = 30_000_000  # how long a worker's leases are good without a word from it, where nothing else was said
+
 # Journal number, accounts, charged on each of them, the closed record.
 SettleRow = tuple[int, tuple[str, ...], int, UsageRecord]
 
@@ -25,7 +27,7 @@ class Batch(msgspec.Struct, frozen=True):
     settles: list[SettleRow]  # ascending by number
     returns: dict[str, int]  # free parts of leases
     at_us: int
-    deadline_us: int = 0  # until when the worker's leases are good without another word from it
+    lease_us: int = LEASE_US  # for so long the worker's leases are good without another word from it
     charges: dict[str, int] = {}  # charged on each account that the settles name, where the sender summed that already
 
 
@@ -34,6 +36,17 @@ class Flushed(msgspec.Struct, frozen=True):
 
     applied_seq: int
     recalls: tuple[str, ...] = ()  # accounts that others need: free parts are to be given back now
+
+
+class WorkerRow(msgspec.Struct, frozen=True):
+    """A worker whose epoch has not ended. `overdue_us`: how long its leases' deadline is over, by the store's clock."""
+
+    worker: str
+    epoch: int
+    state: WorkerState
+    host: str
+    deadline_us: int
+    overdue_us: int
 
 
 class LedgerTx(msgspec.Struct, frozen=True):

@@ -12,32 +12,46 @@ from joytoken.domain.budget import OWN_RUN_BUDGET, budget_of
 from joytoken.domain.ledger import QUOTA_ISSUED, REVENUE, SHORTFALL, Granted, Want, account_kind
 from joytoken.domain.record import UsageRecord
 from joytoken.store.budgets import limit_now
+from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
-from joytoken.store.ledger_types import Batch, Flushed, SettleRow, WorkerFenced, WorkerState
+from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, SettleRow, WorkerFenced, WorkerState
 from joytoken.store.record import USAGE_INSERT_JSON, record_row, rows_json, usage_insert_sql
-from joytoken.store.schema import account, lease, settle_conflict, usage_record, worker
+from joytoken.store.schema import account, incident, lease, settle_conflict, usage_record, worker
 
 _INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
-_PLATFORM = (QUOTA_ISSUED, REVENUE, SHORTFALL)
+PLATFORM = (QUOTA_ISSUED, REVENUE, SHORTFALL)
 _RECALL_US = 1_000_000  # how long a grant that fell short asks other workers for their free parts
 
 _worker_seen = sa.select(worker.c.epoch, worker.c.state, worker.c.applied_seq).where(worker.c.id == sa.bindparam("of"))
-_worker_row = _worker_seen.with_for_update()
+WORKER_ROW = _worker_seen.with_for_update()
 _beat = (
     sa.update(worker)
     .where(worker.c.id == sa.bindparam("of"))
-    .values(applied_seq=sa.bindparam("seq"), heartbeat_us=sa.bindparam("at"), lease_deadline_us=sa.bindparam("due"))
+    .values(
+        applied_seq=sa.bindparam("seq"),
+        heartbeat_us=sa.bindparam("at"),
+        lease_deadline_us=now_us() + sa.bindparam("lease"),
+    )
+)
+_renew = (
+    sa.update(worker)
+    .where(worker.c.id == sa.bindparam("of"))
+    .values(lease_deadline_us=now_us() + sa.bindparam("lease"))
+)
+_settled = (
+    sa.update(incident)
+    .where(incident.c.subject == sa.bindparam("of"), incident.c.closed_us.is_(None))
+    .values(closed_us=now_us())
 )
 # The first condition is the partial index's.
 _recalls = sa.select(account.c.id).where(
-    account.c.recall_until_us > sa.literal_column("0"), account.c.recall_until_us > sa.bindparam("at")
+    account.c.recall_until_us > sa.literal_column("0"), account.c.recall_until_us > now_us()
 )
 _recalled = _recalls.where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
-_recall = sa.update(account).where(account.c.id == sa.bindparam("of")).values(recall_until_us=sa.bindparam("until"))
+_recall = sa.update(account).where(account.c.id == sa.bindparam("of")).values(recall_until_us=now_us() + _RECALL_US)
 _there = sa.select(account.c.id).where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
 _mine = sa.and_(lease.c.worker == sa.bindparam("who"), lease.c.epoch == sa.bindparam("in_epoch"))
-_unfinished = sa.select(worker.c.id).where(worker.c.state.in_(("live", "recovering"))).order_by(worker.c.id)
 _my_leases = sa.select(lease.c.account, lease.c.outstanding).where(_mine)
 _my_leases_of = _my_leases.where(lease.c.account.in_(sa.bindparam("ids", expanding=True)))
 _raise_lease = (
@@ -62,22 +76,23 @@ class WorkerLedger:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self.durable = False  # whether what workers commit survives a power cut on SQLite too
         style = database.engine.dialect.paramstyle
         self._inserts = {rows: usage_insert_sql(style, rows) for rows in _INSERT_ROWS}
 
     @retried
-    def register(self, worker_id: str, host: str, at_us: int) -> int:
+    def register(self, worker_id: str, host: str, at_us: int, lease_us: int = LEASE_US) -> int:
         """Begin a new epoch of a worker and return its number. Raises StoreError where the last one has not ended."""
-        with self._db.write(durable=False) as conn:
-            row = conn.execute(_worker_row, {"of": worker_id}).first()
-            fresh = {"state": "live", "host": host, "applied_seq": 0, "heartbeat_us": at_us, "lease_deadline_us": 0}
+        with self._db.write(durable=self.durable) as conn:
+            row = conn.execute(WORKER_ROW, {"of": worker_id}).first()
+            fresh = {"state": "live", "host": host, "applied_seq": 0, "heartbeat_us": at_us}
             if row is None:
                 conn.execute(sa.insert(worker), {"id": worker_id, "epoch": 1, **fresh})
-                return 1
-            if row.state in {"live", "recovering"}:
+            elif row.state != "dead":
                 raise StoreError(f"worker {worker_id} still has its epoch {row.epoch} to recover")
-            epoch = int(row.epoch) + 1
-            conn.execute(sa.update(worker).where(worker.c.id == worker_id), {"epoch": epoch, **fresh})
+            epoch = 1 if row is None else int(row.epoch) + 1
+            fresh["epoch"] = epoch
+            conn.execute(_renew.values(**fresh), {"of": worker_id, "lease": lease_us})
             return epoch
 
     def state(self, worker_id: str) -> tuple[int, WorkerState, int] | None:
@@ -85,11 +100,6 @@ class WorkerLedger:
         with self._db.read() as conn:
             row = conn.execute(_worker_seen, {"of": worker_id}).first()
             return None if row is None else (row.epoch, row.state, row.applied_seq)
-
-    def unfinished(self) -> list[str]:
-        """The workers whose last epoch has not ended: they serve, or they died."""
-        with self._db.read() as conn:
-            return [row[0] for row in conn.execute(_unfinished)]
 
     def leases(self, worker_id: str, epoch: int) -> dict[str, int]:
         """What the store knows as leased to this worker, per account."""
@@ -99,28 +109,27 @@ class WorkerLedger:
     @retried
     def claim(self, worker_id: str) -> tuple[int, int] | None:
         """Take a dead worker's epoch over: its number and watermark; None where there is nothing to recover."""
-        with self._db.write(durable=False) as conn:
-            row = conn.execute(_worker_row, {"of": worker_id}).first()
+        with self._db.write(durable=self.durable) as conn:
+            row = conn.execute(WORKER_ROW, {"of": worker_id}).first()
             if row is None or row.state not in {"live", "recovering"}:
                 return None
-            conn.execute(sa.update(worker).where(worker.c.id == worker_id), {"state": "recovering"})
+            conn.execute(_renew.values(state="recovering"), {"of": worker_id, "lease": LEASE_US})
             return int(row.epoch), int(row.applied_seq)
 
     @retried
     def finish(self, worker_id: str, epoch: int) -> None:
-        """Return all leases of an epoch and end it. Raises WorkerFenced where another epoch has begun."""
-        with self._db.write(durable=False) as conn:
-            row = conn.execute(_worker_row, {"of": worker_id}).first()
-            if row is None or row.epoch != epoch or row.state == "abandoned":
+        """Return all leases of an epoch and end it; of one that was given up, close the incident.
+
+        Raises WorkerFenced where another epoch has begun.
+        """
+        with self._db.write(durable=self.durable) as conn:
+            row = conn.execute(WORKER_ROW, {"of": worker_id}).first()
+            if row is None or row.epoch != epoch:
                 raise WorkerFenced(f"epoch {epoch} of {worker_id} is not the one that the store knows")
-            mine = {"who": worker_id, "in_epoch": epoch}
-            left = {row[0]: row[1] for row in conn.execute(_my_leases, mine)}
-            standings = lock_accounts(conn, left)
-            for name, outstanding in left.items():
-                standings[name].leased -= outstanding
-            save(conn, standings.values())
-            conn.execute(sa.delete(lease).where(_mine), mine)
+            return_leases(conn, worker_id, epoch)
             conn.execute(sa.update(worker).where(worker.c.id == worker_id), {"state": "dead"})
+            if row.state == "abandoned":
+                conn.execute(_settled, {"of": f"{worker_id}/{epoch}"})
 
     @retried
     def grant(
@@ -132,7 +141,7 @@ class WorkerLedger:
         quarter of what is available or the need, whichever is more; where not even the need is there, what is. A quota
         or a budget that is not there yet is opened with its limit. Raises WorkerFenced.
         """
-        with self._db.write(durable=False) as conn:
+        with self._db.write(durable=self.durable) as conn:
             _fence(conn, worker_id, epoch, "live")
             names = sorted(want.account for want, _, _ in wants)
             if not self._db.sqlite and _to_be_opened(conn, wants):
@@ -145,7 +154,7 @@ class WorkerLedger:
                         standings[want.account] = _open_quota(conn, want.account, want.limit, at_us)
             mine_of = {"who": worker_id, "in_epoch": epoch, "ids": names}
             mine = {row[0]: row[1] for row in conn.execute(_my_leases_of, mine_of)}
-            recalled = {row[0] for row in conn.execute(_recalled, {"at": at_us, "ids": names})}
+            recalled = {row[0] for row in conn.execute(_recalled, {"ids": names})}
             answers, changed = [], []
             for want, need, target in wants:
                 standing = standings.get(want.account)
@@ -159,7 +168,7 @@ class WorkerLedger:
                     changed.append(standing)
                     _lend(conn, worker_id, epoch, want.account, amount, known=want.account in mine)
                 if amount < need and elsewhere:
-                    conn.execute(_recall, {"of": want.account, "until": at_us + _RECALL_US})
+                    conn.execute(_recall, {"of": want.account})
                 answers.append(Granted(want.account, amount, max(standing.available, 0), elsewhere))
             save(conn, changed)
             return answers
@@ -177,7 +186,7 @@ class WorkerLedger:
             return self._flush(worker_id, epoch, batch, recovering=recovering, sift=True)
 
     def _flush(self, worker_id: str, epoch: int, batch: Batch, *, recovering: bool, sift: bool) -> Flushed:
-        with self._db.write(durable=False) as conn:
+        with self._db.write(durable=self.durable) as conn:
             applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")
             if batch.upto > applied:
                 settles = batch.settles
@@ -188,8 +197,8 @@ class WorkerLedger:
                     settles = _sift(conn, settles, returns, batch.at_us)
                 self._apply(conn, worker_id, epoch, settles, returns, batch)
                 applied = batch.upto
-            conn.execute(_beat, {"of": worker_id, "seq": applied, "at": batch.at_us, "due": batch.deadline_us})
-            return Flushed(applied, tuple([row[0] for row in conn.execute(_recalls, {"at": batch.at_us})]))
+            conn.execute(_beat, {"of": worker_id, "seq": applied, "at": batch.at_us, "lease": batch.lease_us})
+            return Flushed(applied, tuple([row[0] for row in conn.execute(_recalls)]))
 
     def _apply(
         self,
@@ -200,11 +209,11 @@ class WorkerLedger:
         returns: dict[str, int],
         batch: Batch,
     ) -> None:
-        charges = _charges(settles, batch)
+        charges = charges_of(settles, batch)
         if settles:
             lock_chain(conn)
         names = sorted({*charges, *returns})
-        standings = lock_accounts(conn, [*names, *_PLATFORM] if settles else names)
+        standings = lock_accounts(conn, [*names, *PLATFORM] if settles else names)
         if settles:
             rows = [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
             if self._insert(conn, rows) != len(rows):
@@ -248,7 +257,7 @@ class WorkerLedger:
         return new
 
 
-def _charges(settles: list[SettleRow], batch: Batch) -> dict[str, int]:
+def charges_of(settles: list[SettleRow], batch: Batch) -> dict[str, int]:
     """What a batch, or the part of it that is new, charges on each account."""
     if batch.charges and len(settles) == len(batch.settles):
         return {name: charged for name, charged in batch.charges.items() if charged}
@@ -258,6 +267,18 @@ def _charges(settles: list[SettleRow], batch: Batch) -> dict[str, int]:
             for name in accounts:
                 charges[name] = charges.get(name, 0) + charged
     return charges
+
+
+def return_leases(conn: sa.Connection, worker_id: str, epoch: int) -> dict[str, int]:
+    """Give everything that an epoch has leased back to its accounts; returns what that was."""
+    mine = {"who": worker_id, "in_epoch": epoch}
+    left = {row[0]: row[1] for row in conn.execute(_my_leases, mine)}
+    standings = lock_accounts(conn, left)
+    for name, outstanding in left.items():
+        standings[name].leased -= outstanding
+    save(conn, standings.values())
+    conn.execute(sa.delete(lease).where(_mine), mine)
+    return left
 
 
 def usage_amounts(charges: dict[str, int], shortfall: int) -> dict[str, int]:
@@ -278,7 +299,7 @@ def batch_reason(records: Iterable[UsageRecord]) -> str:
 
 
 def _fence(conn: sa.Connection, worker_id: str, epoch: int, state: WorkerState) -> int:
-    row = conn.execute(_worker_row, {"of": worker_id}).first()
+    row = conn.execute(WORKER_ROW, {"of": worker_id}).first()
     if row is None or row[0] != epoch or row[1] != state:
         raise WorkerFenced(f"epoch {epoch} of {worker_id} is not {state} any more")
     return int(row[2])
@@ -325,8 +346,7 @@ def _lend(conn: sa.Connection, worker_id: str, epoch: int, name: str, amount: in
 
 def _sift(conn: sa.Connection, settles: list[SettleRow], returns: dict[str, int], at_us: int) -> list[SettleRow]:
     """Drop settles of requests that are there already; the first outcome stands, and a different second is an alarm."""
-    ids = [record.request_id for _, _, _, record in settles]
-    known = {row[0]: (row[1], row[2]) for row in conn.execute(_known, {"ids": ids})}
+    known = known_settles(conn, settles)
     fresh: dict[str, SettleRow] = {}
     for row in settles:
         _, accounts, charged, record = row
@@ -340,7 +360,18 @@ def _sift(conn: sa.Connection, settles: list[SettleRow], returns: dict[str, int]
         for name in accounts:  # this worker counted it as spent
             returns[name] = returns.get(name, 0) + charged
         if first != (record.cost, record.charged):
-            said = [msgspec.json.encode({"cost": c, "charged": n}).decode() for c, n in (first, (record.cost, charged))]
-            row_of = {"request_id": record.request_id, "first": said[0], "second": said[1], "at_us": at_us}
-            conn.execute(sa.insert(settle_conflict), row_of)
+            conn.execute(sa.insert(settle_conflict), settle_conflict_row(record, first, at_us))
     return list(fresh.values())
+
+
+def known_settles(conn: sa.Connection, settles: Iterable[SettleRow]) -> dict[str, tuple[int, int]]:
+    """Cost and charge of those requests that have a record already."""
+    ids = [record.request_id for _, _, _, record in settles]
+    return {row[0]: (row[1], row[2]) for row in conn.execute(_known, {"ids": ids})}
+
+
+def settle_conflict_row(record: UsageRecord, first: tuple[int, int | None], at_us: int) -> dict[str, str | int]:
+    """The alarm of a second outcome that is not the first one."""
+    outcomes = (first, (record.cost, record.charged))
+    said = [msgspec.json.encode({"cost": cost, "charged": charged}).decode() for cost, charged in outcomes]
+    return {"request_id": record.request_id, "first": said[0], "second": said[1], "at_us": at_us}

@@ -5,6 +5,7 @@ from joytoken.store.budgets import Budgets
 from joytoken.store.catalog import CatalogTables
 from joytoken.store.engine import BUSY_MS, Database, SchemaMismatch
 from joytoken.store.idempotency import Idempotency
+from joytoken.store.incident import Incidents
 from joytoken.store.keys import Keys
 from joytoken.store.ledger import Ledger
 from joytoken.store.setting import Settings
@@ -27,6 +28,7 @@ class Store:
         self.usage = UsageTable(database)
         self.idempotency = Idempotency(database)
         self.audit = Audit(database)
+        self.incidents = Incidents(database)
         self._settings = Settings(database)
 
     def generation(self) -> int:

@@ -205,7 +205,9 @@ def _ended(conn: sa.Connection) -> Finding:
     query = (
         sa.select(lease.c.account, lease.c.worker, lease.c.epoch)
         .outerjoin(worker, worker.c.id == lease.c.worker)
-        .where(sa.or_(worker.c.id.is_(None), worker.c.state == "dead", worker.c.epoch != lease.c.epoch))
+        .where(
+            sa.or_(worker.c.id.is_(None), worker.c.state.in_(("dead", "abandoned")), worker.c.epoch != lease.c.epoch)
+        )
     )
     row = conn.execute(query.limit(1)).first()
     return None if row is None else f"lease of {row[0]} by {row[1]}, whose epoch {row[2]} has ended"

@@ -1,0 +1,79 @@
+"""Watch over the others: recover siblings whose process has died, give up nodes that are lost.
+
+A worker's leases have a deadline, in the store's clock, which every flush renews. A clock may jump; so a node counts as
+lost only where this worker has also seen it silent for that long by its own monotonic clock, and it is given up once
+its leases have been reserved for so much longer: by the store's clock, or by all that was seen here.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from joytoken.escrow.recovery import Siblings
+from joytoken.escrow.terms import EscrowSettings, RecoveryReport
+from joytoken.store.engine import StoreError
+from joytoken.store.ledger import Ledger
+from joytoken.store.ledger_types import WorkerRow
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """What one worker knows of the others. For one thread at a time."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        folder: Path,
+        own_worker: str,
+        settings: EscrowSettings,
+        *,
+        clock: Callable[[], float],
+        wall_us: Callable[[], int],
+    ) -> None:
+        self._ledger = ledger
+        self._siblings = Siblings(ledger, folder, own_worker)
+        self._lease_s = settings.lease_deadline_ms / 1000
+        self._abandon_s = settings.abandon_ms / 1000
+        self._clock = clock
+        self._wall_us = wall_us
+        self._heard: dict[str, tuple[int, int, float]] = {}  # epoch, deadline, when it was first seen so
+        self.recovered: list[RecoveryReport] = []
+        self.abandoned: list[str] = []
+
+    def look(self) -> None:
+        """Look once. Where the store is away, the next look does what this one could not."""
+        try:
+            for report in self._siblings.recover(self._wall_us()):
+                self.recovered.append(report)
+                _log.warning(
+                    "worker %s had died: %d settled, %d resolved, %d nanocredits",
+                    *(report.worker, report.settled, report.resolved, report.charged),
+                )
+            self._look_beyond()
+        except StoreError as failure:
+            _log.debug("the other workers were not looked at: %s", failure)
+
+    def _look_beyond(self) -> None:
+        """Nodes whose journals are elsewhere."""
+        here = self._siblings.names()
+        others = [row for row in self._ledger.workers() if row.worker not in here]
+        self._heard = {row.worker: self._since(row) for row in others}
+        now = self._clock()
+        for row in others:
+            silent_s = now - self._heard[row.worker][2]
+            if silent_s < self._lease_s:
+                continue
+            reserved_s = max(silent_s - self._lease_s, row.overdue_us / 1e6)
+            if reserved_s >= self._abandon_s and self._ledger.abandon(row.worker, row.epoch, row.deadline_us):
+                self.abandoned.append(row.worker)
+                _log.error(
+                    "worker %s of %s was silent for too long: its leases have been returned; joytoken incidents list",
+                    *(row.worker, row.host),
+                )
+
+    def _since(self, row: WorkerRow) -> tuple[int, int, float]:
+        before = self._heard.get(row.worker)
+        if before is not None and before[:2] == (row.epoch, row.deadline_us):
+            return before
+        return row.epoch, row.deadline_us, self._clock()
