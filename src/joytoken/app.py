@@ -267,6 +267,8 @@ def _escrow(desk: Desk, slot: int) -> Escrow:
             abandon_ms=money.abandon_ms,
             watch_ms=money.watch_ms,
             journal_segment_bytes=money.journal_bytes,
+            durability=money.durability,
+            durability_wait_ms=money.durability_wait_ms,
         ),
     )
 

@@ -212,4 +212,6 @@ class Escrow(Life):
             journal_segment_bytes=self._settings.journal_segment_bytes,
             applied_seq=journal.applied_seq if journal else 0,
             flush_age_s=self._clock() - self._acknowledged_at,
+            syncs=self._durability.syncer.syncs if self._durability else 0,
+            unsecured=self._durability.unsecured if self._durability else 0,
         )

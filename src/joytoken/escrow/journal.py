@@ -100,6 +100,9 @@ class Journal:
         self.seq = 0  # of the last record
         self.applied_seq = 0  # the store has every settle up to this one
         self.reserved = 0  # bytes kept free for the settles of open holds
+        self.synced_seq: int | None = None  # the disk has every record up to this one; None where nobody cares
+        self.turns = 0  # from one segment to the next
+        self._carried_seq = 0  # of the last record that the current segment began with
         self._size = segment_bytes
         self._carry = carry
         self._buffer = bytearray()
@@ -113,6 +116,21 @@ class Journal:
     def used_bytes(self) -> int:
         """How full the current segment is."""
         return self._position
+
+    @property
+    def at(self) -> int:
+        """The number of the current segment."""
+        return self._at
+
+    @property
+    def paths(self) -> list[Path]:
+        """The segments' files."""
+        return [segment.path for segment in self._segments]
+
+    @property
+    def settled_seq(self) -> int:
+        """The number of the last SETTLE."""
+        return max(segment.settled_seq for segment in self._segments)
 
     def hold(self, body: HoldBody) -> int:
         """Write a HOLD; returns the bytes reserved for its settle. Raises JournalFull."""
@@ -188,6 +206,9 @@ class Journal:
         following = self._segments[(self._at + 1) % len(self._segments)]
         if following.settled_seq > self.applied_seq:
             return False
+        # What was carried into the current segment may be nowhere else on the disk than in the one to be used again.
+        if self.synced_seq is not None and self.synced_seq < self._carried_seq:
+            return False
         # An open hold written anew is not longer than what is reserved for its settle.
         if _HEADER_BYTES + 2 * self.reserved + room > self._size:
             return False
@@ -195,6 +216,8 @@ class Journal:
         self._begin(following)
         for body in self._carry():
             self._write(HOLD, self._encode(body))
+        self.turns += 1
+        self._carried_seq = self.seq
         return True
 
     def _begin(self, segment: _Segment) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from joytoken.escrow.durability import Durability
 from joytoken.escrow.flusher import Flusher
 from joytoken.escrow.journal import Journal
 from joytoken.escrow.recovery import Slot, close_recovered, recover, recovered_cost
@@ -51,6 +52,9 @@ class Life(Supply):
         self._settles = self._misses = 0
         self._shortfall = 0
         self._watch = Watch(ledger, journal_dir, worker, self._settings, clock=clock, wall_us=wall_us)
+        self.secures = self._settings.durability != "process"
+        if self.secures:
+            ledger.durable = True
         self._round: asyncio.Task[None] | None = None
         self._look_handle: asyncio.TimerHandle | None = None
         self._guard_handle: asyncio.TimerHandle | None = None
@@ -74,7 +78,7 @@ class Life(Supply):
         """Recover what there is to recover, and begin an epoch: with the store, in the journal, in the flusher."""
         report, epoch, sent = await asyncio.to_thread(self._prepare, own_epoch)
         if own_epoch is not None:
-            self._journal.close()
+            await self._close_journal()
         self._journal = Journal(
             self._slot.folder,
             self._slot.name,
@@ -95,6 +99,8 @@ class Life(Supply):
             clock=self._clock,
         )
         self._flusher.start()
+        if self.secures:
+            self._durability = Durability(self._settings, self._journal, self._flusher, self._loop)
         self._leases.clear()
         self._epoch = epoch
         self._acknowledged_at = sent
@@ -180,8 +186,24 @@ class Life(Supply):
                     await asyncio.to_thread(self._ledger.finish, self._worker, self._epoch)
         finally:
             self._epoch = 0
-            self._journal.close()
+            await self._close_journal()
             self._slot.free()
+
+    async def secure_hold(self) -> None:
+        """Before a provider is called, where `secures`: what was journalled until now survives. Raises Closed."""
+        if self._durability is not None:
+            await self._durability.hold()
+
+    async def secure_settle(self) -> None:
+        """Before the last byte, where `secures`: the settle that was just journalled survives."""
+        if self._durability is not None:
+            await self._durability.settle()
+
+    async def _close_journal(self) -> None:
+        if self._durability is not None:
+            await self._durability.close()
+            self._durability = None
+        self._journal.close()
 
     def _quieten(self) -> None:
         for handle in (self._tick_handle, self._look_handle, self._guard_handle):

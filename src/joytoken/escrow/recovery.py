@@ -17,6 +17,7 @@ from joytoken.escrow.journal import CALLED, HOLD, PROGRESS, SETTLE, HoldBody, Re
 from joytoken.escrow.terms import Closed, RecoveryReport
 from joytoken.store.engine import StoreUnavailable
 from joytoken.store.ledger import Batch, Ledger, SettleRow
+from joytoken.store.ledger_types import LeaseGone
 
 BATCH_RECORDS = 1_000
 _LOCK = ".lock"
@@ -102,7 +103,14 @@ def recover(ledger: Ledger, slot: Slot, at_us: int, own_epoch: int | None = None
         if claimed is None or claimed[0] != epoch:
             raise StoreUnavailable(f"epoch {epoch} of {slot.worker} ended a moment ago")
         applied = claimed[1]
-    report = _file(ledger, slot, epoch, applied, at_us, late=late)
+    try:
+        report = _file(ledger, slot, epoch, applied, at_us, late=late)
+    except LeaseGone:
+        # A power cut took what the store had committed: the journal stands, the leases do not.
+        for row in ledger.workers():
+            if row.worker == slot.worker:
+                ledger.abandon(row.worker, row.epoch, row.deadline_us)
+        report = _file(ledger, slot, epoch, applied, at_us, late=True)
     if epoch == found[0]:
         ledger.finish(slot.worker, epoch)
     return report

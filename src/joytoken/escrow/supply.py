@@ -10,6 +10,7 @@ import msgspec
 
 from joytoken.domain.ledger import Granted, Settled, Want
 from joytoken.domain.record import UsageRecord
+from joytoken.escrow.durability import Durability
 from joytoken.escrow.flusher import Flusher
 from joytoken.escrow.journal import RETURN, HoldBody, Journal, JournalFull
 from joytoken.escrow.leases import Ask, Lease, TopUp, Waiter
@@ -28,6 +29,7 @@ class Supply:
 
     def __init__(self, settings: EscrowSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
+        self._deadline_s = settings.lease_deadline_ms * _EARLY / 1000
         self._clock = clock
         self._leases: dict[str, Lease] = {}
         self._open: dict[str, Hold] = {}
@@ -37,6 +39,7 @@ class Supply:
         self._acknowledged_at = 0.0
         self._ticked_at = 0.0
         self._tick_handle: asyncio.TimerHandle | None = None
+        self._durability: Durability | None = None
         self._journal: Journal
         self._flusher: Flusher
         self._loop: asyncio.AbstractEventLoop
@@ -281,6 +284,8 @@ class Supply:
         """The store has a batch: what was charged in it is no part of a lease any more."""
         self._acknowledged_at = sent
         self._journal.applied_seq = max(self._journal.applied_seq, flushed.applied_seq)
+        if self._durability is not None:
+            self._durability.applied(flushed.applied_seq)
         leases = self._leases
         for account, charged in batch.charges.items():
             if charged:
@@ -360,10 +365,6 @@ class Supply:
                     lease.has_row = False
             self._flusher.returns.append((self._journal.seq, part))
             self._flusher.wake()
-
-    @property
-    def _deadline_s(self) -> float:
-        return self._settings.lease_deadline_ms * _EARLY / 1000
 
     @property
     def _tick_s(self) -> float:

@@ -7,11 +7,15 @@ EscrowError
      └─ Fenced   the store knows this worker's leases as ended
 """
 
+from typing import Literal
+
 import msgspec
 
 from joytoken.domain.ledger import Settled
 from joytoken.domain.record import UsageRecord
 from joytoken.escrow.leases import Lease
+
+Level = Literal["process", "power", "central"]  # what a settle survives: `durability` tells
 
 
 class EscrowSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +38,8 @@ class EscrowSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_wait_ms: int = 10_000  # how long a stop waits for the store
     journal_segment_bytes: int = 16 << 20
     journal_segments: int = 2
+    durability: Level = "process"
+    durability_wait_ms: int = 30_000  # an answer waits at most so long for its settlement to be safe
 
 
 class EscrowError(Exception):
@@ -120,6 +126,8 @@ class EscrowStats(msgspec.Struct, frozen=True):
     journal_segment_bytes: int
     applied_seq: int
     flush_age_s: float
+    syncs: int = 0  # of the journal, this epoch
+    unsecured: int = 0  # answers that were completed before their settlement was safe, this epoch
 
 
 class RecoveryReport(msgspec.Struct, frozen=True):

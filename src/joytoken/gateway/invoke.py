@@ -14,6 +14,8 @@ from joytoken.domain.errors import GatewayError, InvalidRequest, UpstreamFailed
 from joytoken.domain.record import Attempt
 from joytoken.domain.route import Choice, Plan
 from joytoken.escrow.engine import Escrow
+from joytoken.escrow.terms import Closed
+from joytoken.gateway.admit import store_away
 from joytoken.gateway.call import Chat, encode, read_top
 from joytoken.gateway.completion import Completion, read_completion
 from joytoken.gateway.count import Counter
@@ -82,6 +84,8 @@ class Invoker:
                 continue
             if not hold.called:
                 self._escrow.called(hold)
+            if self._escrow.secures and not trail.attempts:
+                await self._secure()
             attempt = self._begin(choice, trail)
             try:
                 body = provider_body(provider, choice, chat, read_top(trail.call.body), trail.output_bound)
@@ -105,6 +109,13 @@ class Invoker:
             if isinstance(last, InvalidRequest):
                 break
         raise last or UpstreamFailed("no provider of this plan is configured any more", "provider_gone", status=503)
+
+    async def _secure(self) -> None:
+        """Wait until the hold survives what it is to survive: only then may the call cost something."""
+        try:
+            await self._escrow.secure_hold()
+        except Closed as closed:
+            raise store_away(closed) from None
 
     def _begin(self, choice: Choice, trail: Trail) -> Attempt:
         attempt = Attempt(choice.provider.name, choice.deployment.deployment_id, choice.model.name)

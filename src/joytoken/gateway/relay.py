@@ -49,6 +49,8 @@ class Relay:
         if missing:
             await self._settler.cover(trail, missing)
             self._settler.settle(trail, ending, usage, source)
+        if self._escrow.secures:
+            await self._escrow.secure_settle()
         assert trail.record is not None
         body = complete_body(
             completion, created=trail.call.started_us // 1_000_000, fallback_id=trail.request_id, usage=usage
@@ -80,6 +82,8 @@ class Relay:
                 await self._settler.cover(trail, missing)
         if trail.hold is not None and trail.hold.open:
             self._settler.settle(trail, ending, usage, source)
+        if self._escrow.secures:
+            await self._escrow.secure_settle()
         caller.write(self._last_events(meter, trail, usage))
         caller.finish()
 

@@ -158,9 +158,8 @@ class Ledger(LateLedger):
         """Move these accounts to a limit; gives those from which leases kept some of it from being taken."""
         with self._db.write(durable=True) as conn:
             lacking = [name for name in names if _move_limit(conn, name, new_limit, actor, at_us)]
-            until = time.time_ns() // 1000 + int(RECALL_WAIT_S * 1e6) + _RECALL_MARGIN_US
             for name in lacking:
-                conn.execute(_recall, {"of": name, "until": until})
+                conn.execute(_recall, {"of": name})
             return lacking
 
     def spent(self, account: str) -> dict[str, int]:

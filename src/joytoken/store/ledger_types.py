@@ -20,6 +20,10 @@ class WorkerFenced(StoreError):
     """The worker's epoch is not the live one: its leases have ended, and nothing of it was applied."""
 
 
+class LeaseGone(StoreError):
+    """A recovery's batch charges what the store does not know as leased: it has lost what it had committed."""
+
+
 class Batch(msgspec.Struct, frozen=True):
     """What a worker brings to the store at once. Frozen until acknowledged: the same again changes nothing."""
 

@@ -15,7 +15,8 @@ from joytoken.store.budgets import limit_now
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
-from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, SettleRow, WorkerFenced, WorkerState
+from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, SettleRow, WorkerFenced, WorkerState
+from joytoken.store.postgres import to_be_retried
 from joytoken.store.record import USAGE_INSERT_JSON, record_row, rows_json, usage_insert_sql
 from joytoken.store.schema import account, incident, lease, settle_conflict, usage_record, worker
 
@@ -178,12 +179,18 @@ class WorkerLedger:
         """Apply a batch, once: records, balances, returns, ledger, watermark, heartbeat, in one transaction.
 
         A batch at or below the watermark only renews the heartbeat. Raises WorkerFenced where the epoch is not the
-        worker's live one (or, for a recovery, the claimed one): then nothing was applied.
+        worker's live one (or, for a recovery, the claimed one): then nothing was applied. Raises LeaseGone where a
+        recovery speaks of more than is leased.
         """
         try:
-            return self._flush(worker_id, epoch, batch, recovering=recovering, sift=False)
-        except _Repeated:
-            return self._flush(worker_id, epoch, batch, recovering=recovering, sift=True)
+            try:
+                return self._flush(worker_id, epoch, batch, recovering=recovering, sift=False)
+            except _Repeated:
+                return self._flush(worker_id, epoch, batch, recovering=recovering, sift=True)
+        except sa.exc.IntegrityError as failure:
+            if recovering and not to_be_retried(failure):
+                raise LeaseGone(f"a batch of {worker_id}/{epoch} charges more than is leased") from failure
+            raise
 
     def _flush(self, worker_id: str, epoch: int, batch: Batch, *, recovering: bool, sift: bool) -> Flushed:
         with self._db.write(durable=self.durable) as conn:
@@ -236,7 +243,7 @@ class WorkerLedger:
         if names:
             changes = [{**mine, "of": name, "by": -charges.get(name, 0) - returns.get(name, 0)} for name in names]
             if conn.execute(_raise_lease, changes).rowcount != len(changes):
-                raise StoreError(f"a batch of {worker_id}/{epoch} speaks of a lease that is not there")
+                raise LeaseGone(f"a batch of {worker_id}/{epoch} speaks of a lease that is not there")
         if returns:
             conn.execute(_drop_empty, {**mine, "ids": sorted(returns)})
 
