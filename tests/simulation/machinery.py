@@ -67,6 +67,7 @@ class Stepper(Flusher):
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
         self._clock = self._loop.time
+        self._flushed_at = self._clock()
 
     def start(self) -> None:
         pass
@@ -96,6 +97,7 @@ class FragileJournal(Journal):
     mode = "whole"
     noted = True
     dice: random.Random
+    turned_open = 0  # rotations with open holds, over all worlds
 
     def _write(self, kind: int, length: int) -> int:
         if self.fuse < 0 or self.fuse > 0:
@@ -112,6 +114,11 @@ class FragileJournal(Journal):
                 self._segments[at].map[cut - 1] ^= 0xFF
             raise Crash
         raise Crash(kind, self.seq)
+
+    def _rotate(self, room: int) -> bool:
+        turned = super()._rotate(room)
+        FragileJournal.turned_open += turned and bool(self.reserved)
+        return turned
 
     def note(self, kind: int, body: object) -> bool:
         self.noted = super().note(kind, body)
@@ -133,7 +140,7 @@ class Accidents:
             if self.away or accident == "unsent":
                 raise StoreUnavailable("away")
             if accident == "crash-before":
-                if name in {"flush", "grant"} and not values:
+                if name in {"flush", "grant", "flush_late", "abandon"} and not values:
                     self.delayed.append((name, args, values))
                 raise Crash
             answer = getattr(self.ledger, name)(*args, **values)

@@ -24,6 +24,7 @@ class Mutant(NamedTuple):
 
 
 _WORKERS, _LEDGER = "joytoken.store.ledger_workers", "joytoken.store.ledger"
+_LATE = "joytoken.store.ledger_late"
 _FLUSHER, _JOURNAL = "joytoken.escrow.flusher", "joytoken.escrow.journal"
 _ENGINE, _RECOVERY = "joytoken.escrow.engine", "joytoken.escrow.recovery"
 
@@ -32,15 +33,20 @@ MUTANTS = (
     Mutant(
         "fence on flush", _WORKERS, "WorkerLedger._flush",
         'applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")',
-        'applied = conn.execute(_worker_row, {"of": worker_id}).first()[2]',
+        'applied = conn.execute(WORKER_ROW, {"of": worker_id}).first()[2]',
     ),
     Mutant("fence on grant", _WORKERS, "WorkerLedger.grant", '_fence(conn, worker_id, epoch, "live")', "pass"),
     Mutant("availability check", _WORKERS, "_share", "if available <= 0:", "available = 4 * target\n    if 0:"),
     Mutant("settle cap", _ENGINE, "Escrow.settle", "amount + min(cost - amount, free)", "cost"),
     Mutant("idempotence of settle", _ENGINE, "Escrow.settle", "if outcome is not None:", "if False:"),
     Mutant("idempotence of top-up", _LEDGER, "_earlier", "if tx is None:", "if True:"),
-    Mutant("replay skipped", _RECOVERY, "recover", "_read(replay)", "([], {})"),
-    Mutant("open holds skipped", _RECOVERY, "recover", "+ _resolve(unsettled, replay.last_seq, at_us)", ""),
+    Mutant("replay skipped", _RECOVERY, "_file", "_read(replay)", "([], {})"),
+    Mutant("open holds skipped", _RECOVERY, "_file", "+ _resolve(unsettled, replay.last_seq, at_us)", ""),
+    Mutant("late charge not capped", _LATE, "_capped", "charged = min(charged, max(room, 0))", "pass"),
+    Mutant("late records forgotten", _LATE, "LateLedger.flush_late", "if settles:", "if False:"),
+    Mutant("leases kept on abandonment", _LATE, "LateLedger.abandon", "return_leases(conn, worker_id, epoch)", "{}"),
+    Mutant("carry on rotation", _JOURNAL, "Journal._rotate", "self._carry()", "()"),
+    Mutant("early segment reuse", _JOURNAL, "Journal._rotate", "following.settled_seq > self.applied_seq", "False"),
     Mutant("returns kept", _FLUSHER, "Flusher._freeze", "Batch(upto, settles, returns,", "Batch(upto, settles, {},"),
     Mutant("batch not frozen", _FLUSHER, "Flusher._flush", "self._frozen = batch", "pass"),
     Mutant("lost grant forgotten", _FLUSHER, "Flusher._answer_asks", "self._compare = True", "pass"),

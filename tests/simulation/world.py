@@ -1,6 +1,7 @@
 """A world of workers, wallets and accidents, all from one seed, and a bill of every call that the world keeps itself.
 
-The workers are real: escrow, leases, journal and recovery, on a real database. What the world adds is bad luck.
+The workers are real: escrow, leases, journal, flusher and recovery, on a real database. Two of them share a machine,
+the third has one of its own. Each has a clock of its own, and so has the store. What the world adds is bad luck.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.errors import Conflict
@@ -18,16 +20,16 @@ from joytoken.domain.record import UsageRecord
 from joytoken.escrow.engine import Closed, Escrow, EscrowSettings, Hold, Short
 from joytoken.escrow.journal import CALLED, PROGRESS, SETTLE
 from joytoken.store.engine import StoreError
-from joytoken.store.schema import account, lease, usage_record
-from tests.simulation.machinery import Accidents, Crash, SimulatedLoop
+from joytoken.store.schema import account, incident, lease, usage_record, worker
+from tests.simulation.machinery import Accidents, Crash, FragileJournal, SimulatedLoop
 
 OWNERS = ("ann", "bob")
 WORKERS = 3
-STEPS = 70
+STEPS = 60
 HISTORY = 25  # steps that a failure tells
 SETTINGS = EscrowSettings(
     flush_records=8, hold_wait_ms=30, dry_ms=10, idle_ms=400, lease_ms=500, lease_deadline_ms=20_000,
-    journal_segment_bytes=3 << 10, watch_ms=10**9,
+    watch_ms=10**9, abandon_ms=20_000,
 )  # fmt: skip
 _NOON_US = 1_790_000_000_000_000
 _DAY_US = 86_400_000_000
@@ -65,6 +67,9 @@ class Process:
     def __init__(self, world: "World", number: int) -> None:
         self.world = world
         self.name = f"host:{number}"
+        self.folder = world.folder / ("near" if number < WORKERS - 1 else "far")
+        self.rate = world.dice.choice([1.0, 1.0, 0.97, 1.03])  # of its monotonic clock
+        self.skew_us = 0  # of its wall clock
         self.way = Accidents(world.ledger)
         self.loop: SimulatedLoop | None = None
         self.escrow: Any = None
@@ -72,13 +77,20 @@ class Process:
         self.calls: dict[str, Call] = {}
         self.paused = 0
 
+    def wall_us(self) -> int:
+        return self.world.true_us() + self.skew_us
+
+    def go_on(self) -> None:
+        """Run what is due in its loop."""
+        self.loop.until(self.world.now * self.rate)  # type: ignore[union-attr]
+
     def start(self) -> None:
-        self.loop = loop = SimulatedLoop(self.world.now)
+        self.loop = loop = SimulatedLoop(self.world.now * self.rate)
         self.world.loops.append(loop)
         escrow: Any = Escrow(
             self.way,  # type: ignore[arg-type]
-            worker=self.name, journal_dir=self.world.folder, settings=SETTINGS, clock=loop.time,
-            wall_us=self.world.wall_us,
+            worker=self.name, journal_dir=self.folder, settings=self.world.settings, clock=loop.time,
+            wall_us=self.wall_us,
         )  # fmt: skip
         try:
             loop.run_until_complete(escrow.start())
@@ -88,7 +100,6 @@ class Process:
             escrow._slot.free()
             self.loop = None
             return
-        escrow._journal.dice = self.world.dice
         self.escrow = escrow
 
     def end(self) -> None:
@@ -123,13 +134,20 @@ class Process:
 class World:
     """Everything of one seed. `run` goes through all its steps and judges the end."""
 
+    abandoned = late = begun_anew = 0  # over all worlds: what a run has seen at all
+
     def __init__(self, seed: int, store: Any, folder: Path) -> None:
         self.dice = random.Random(seed)
         self.store = store
         self.ledger = store.ledger
         self.folder = folder
         self.now = 1_000.0
-        self.skew_us = 0
+        self.skew_us = 0  # of the store's clock
+        self.timed = self.dice.random() < 0.5  # flushers run by their own clock, too
+        self.settings = msgspec.structs.replace(
+            SETTINGS, journal_segment_bytes=self.dice.choice([2, 3, 4]) << 10, flush_ms=self.dice.choice([5, 50, 500])
+        )
+        FragileJournal.dice = self.dice
         self.history: deque[str] = deque(maxlen=HISTORY)
         self.loops: list[SimulatedLoop] = []
         self.bill: dict[str, Call] = {}
@@ -144,14 +162,15 @@ class World:
             (self._hang_up, 1), (self._flush, 24), (self._accident, 6), (self._fuse, 2), (self._kill, 2),
             (self._away, 2), (self._pause, 2), (self._jump, 1), (self._top_up, 3), (self._adjust, 2), (self._cut, 2),
             (self._late, 6), (self._stop, 1),
+            (self._burst, 4), (self._look_around, 5), (self._lose, 1),
         ]  # fmt: skip
 
-    def wall_us(self) -> int:
-        return _NOON_US + int(self.now * 1e6) + self.skew_us
+    def true_us(self) -> int:
+        return _NOON_US + int(self.now * 1e6)
 
     def store_us(self) -> int:
         """The store's own clock."""
-        return self.wall_us()
+        return self.true_us() + self.skew_us
 
     def say(self, what: str) -> None:
         self.history.append(f"{self.now:10.3f} {what}")
@@ -173,7 +192,7 @@ class World:
 
     def run(self) -> None:
         for owner in OWNERS:
-            self._give(owner, self.dice.choice([60, 300, 2_000]))
+            self._give(owner, self.dice.choice([8, 60, 300, 2_000]))
         for process in self.workers:
             process.start()
         acts, weights = zip(*self.acts, strict=True)
@@ -216,33 +235,40 @@ class World:
             return
 
         def go() -> None:
-            process.loop.until(self.now)  # type: ignore[union-attr]
-            if process.escrow._flusher._asks and self.dice.random() < 0.7:
-                process.escrow._flusher.answer()
-                process.loop.until(self.now)  # type: ignore[union-attr]
+            process.go_on()
+            flusher = process.escrow._flusher
+            for _ in range(5 * self.timed):
+                wait_s = flusher.turn()
+                process.go_on()
+                if wait_s is None or wait_s > 0:
+                    break
+            if flusher._asks and self.dice.random() < 0.7:
+                flusher.answer()
+                process.go_on()
             process.collect()
 
         self.guarded(process, go)
 
-    def _hold(self, process: Process) -> None:
+    def _hold(self, process: Process, amount: int = 0) -> Call:
         owner = self.dice.choice(OWNERS)
-        amount = self.dice.choice([1, 5, 20, 60])
+        amount = amount or self.dice.choice([1, 5, 20, 60])
         self.number += 1
         record = UsageRecord(
             request_id=f"req-{self.number:06}", owner_id=owner, tier="standard", key_id=f"key-{owner}",
-            started_us=self.wall_us(), usd_per_credit=2_000_000, tags="x" * self.dice.choice([0, 200]),
+            started_us=process.wall_us(), usd_per_credit=2_000_000, tags="x" * self.dice.choice([0, 200]),
         )  # fmt: skip
         call = Call(owner, record, self.dice.randint(0, amount))
         wants = [Want(f"wallet:{owner}:standard")]
         if self.dice.random() < 0.6:
-            call.quota = f"quota:key-{owner}:D:{self.wall_us() // _DAY_US}"
+            call.quota = f"quota:key-{owner}:D:{process.wall_us() // _DAY_US}"
             wants.append(Want(call.quota, 400))
             self.limits.setdefault(call.quota, 400)
         self.bill[record.request_id] = call
         task = process.loop.create_task(process.escrow.hold(record, wants, amount, call.input_cost))  # type: ignore[union-attr]
         process.tasks[task] = call
-        process.loop.until(self.now)  # type: ignore[union-attr]
+        process.go_on()
         process.collect()
+        return call
 
     def _some(self, process: Process) -> Call | None:
         return self.dice.choice(list(process.calls.values())) if process.calls else None
@@ -258,8 +284,8 @@ class World:
             raise
         call.allowed = {cost}
 
-    def _called(self, process: Process) -> None:
-        call = self._some(process)
+    def _called(self, process: Process, call: Call | None = None) -> None:
+        call = call or self._some(process)
         if call and call.hold and not call.hold.called:
             hold = call.hold
             self._written(CALLED, call, call.input_cost, lambda: process.escrow.called(hold))
@@ -280,10 +306,10 @@ class World:
             return
         task = process.loop.create_task(process.escrow.top_up(call.hold, self.dice.choice([1, 10, 50])))  # type: ignore[union-attr]
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        process.loop.until(self.now)  # type: ignore[union-attr]
+        process.go_on()
 
-    def _settle(self, process: Process) -> None:
-        call = self._some(process)
+    def _settle(self, process: Process, call: Call | None = None) -> None:
+        call = call or self._some(process)
         if call is None or call.hold is None:
             return
         hold, record = call.hold, call.record
@@ -304,7 +330,7 @@ class World:
 
     def _flush(self, process: Process) -> None:
         process.escrow._flusher.step()
-        process.loop.until(self.now)  # type: ignore[union-attr]
+        process.go_on()
 
     def _accident(self, process: Process) -> None:
         process.way.next = self.dice.choice(["lost", "lost", "unsent", "crash-before", "crash-after"])
@@ -324,8 +350,63 @@ class World:
     def _pause(self, process: Process) -> None:
         process.paused = self.dice.randint(3, 15)
 
-    def _jump(self, _: Process) -> None:
-        self.skew_us += self.dice.choice([-1, 1]) * self.dice.choice([3_600_000_000, _DAY_US])
+    def _burst(self, process: Process) -> None:
+        """Many short requests: the journal's segments turn under those that take long."""
+        flushes = self.dice.choice([0.0, 0.5])
+        self._called(process, self._hold(process, 1))
+        for _ in range(self.dice.randint(6, 12)):
+            call = self._hold(process, 1)
+            if call.hold is not None:
+                self._called(process, call)
+                self._settle(process, call)
+            if self.dice.random() < flushes:
+                self._flush(process)
+        if self.dice.random() < 0.5:
+            raise Crash
+
+    def _look_around(self, process: Process) -> None:
+        """Recover siblings, give up who is lost, begin anew where this one was."""
+        epoch = process.escrow._epoch
+        task = process.loop.create_task(process.escrow._look_once())  # type: ignore[union-attr]
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        process.go_on()
+        if process.escrow._epoch != epoch:
+            World.begun_anew += 1
+            self.say(f"{process.name} begins epoch {process.escrow._epoch}")
+
+    def _lose(self, process: Process) -> None:
+        """Nobody hears of a worker for longer than its leases are reserved; then it goes on, or has died."""
+        process.paused = self.dice.randint(0, 6)
+        for call in list(process.calls.values())[:2]:
+            self._settle(process, call)
+        others = [other for other in self.workers if other is not process]
+        for _ in range(5):
+            self.now += 15
+            for other in others:
+                if other.escrow is not None and not other.paused:
+                    self.guarded(other, lambda: self._heard(other))  # noqa: B023 - called at once
+        if self.dice.random() < 0.5:  # what went back is taken by others
+            for name, available in [(row.account, row.available) for row in self.ledger.accounts("wallet:")]:
+                self._change(name.split(":")[1], -available)
+        end = self.dice.random()
+        if end < 0.3:
+            raise Crash
+        if end < 0.7:  # its streams end, and it is told
+            process.paused = 0
+            for call in list(process.calls.values()):
+                self._settle(process, call)
+            self._heard(process)
+
+    def _heard(self, process: Process) -> None:
+        process.go_on()
+        process.escrow._flusher.step()
+        process.go_on()
+        self._look_around(process)
+        process.collect()
+
+    def _jump(self, process: Process) -> None:
+        who = self.dice.choice([process, self])
+        who.skew_us += self.dice.choice([-1, 1]) * self.dice.choice([3_600_000_000, _DAY_US])
 
     def _late(self, process: Process) -> None:
         """What the dead had sent arrives."""
@@ -357,23 +438,25 @@ class World:
 
     def _give(self, owner: str, amount: int) -> None:
         key = f"k{len(self.entered)}"
-        self.ledger.top_up(f"wallet:{owner}:standard", amount, "r", key, "t", self.wall_us())
+        self.ledger.top_up(f"wallet:{owner}:standard", amount, "r", key, "t", self.true_us())
         self.entered.append((owner, amount, key))
         self.given[owner] += amount
 
     def _top_up(self, _: Process) -> None:
         if self.dice.random() < 0.4:  # the answer was lost: said again
             owner, amount, key = self.dice.choice(self.entered)
-            self.ledger.top_up(f"wallet:{owner}:standard", amount, "r", key, "t", self.wall_us())
+            self.ledger.top_up(f"wallet:{owner}:standard", amount, "r", key, "t", self.true_us())
             return
         self._give(self.dice.choice(OWNERS), self.dice.choice([5, 40, 200]))
 
     def _adjust(self, _: Process) -> None:
-        owner, amount = self.dice.choice(OWNERS), -self.dice.choice([5, 50, 400])
+        self._change(self.dice.choice(OWNERS), -self.dice.choice([5, 50, 400]))
+
+    def _change(self, owner: str, amount: int) -> None:
         self.number += 1
         try:
-            self.ledger.adjust(f"wallet:{owner}:standard", amount, "r", f"a{self.number}", "t", self.wall_us())
-        except Conflict:
+            self.ledger.adjust(f"wallet:{owner}:standard", amount, "r", f"a{self.number}", "t", self.true_us())
+        except (Conflict, ValueError):
             return
         self.given[owner] += amount
 
@@ -381,7 +464,7 @@ class World:
         for name in list(self.limits)[-1:]:
             limit = self.dice.choice([0, 50, 300, 600])
             _, key, window = name.split(":", 2)
-            if self.ledger.set_quota_limit(key, window, limit, at_us=self.wall_us()):
+            if self.ledger.set_quota_limit(key, window, limit, at_us=self.true_us()):
                 self.limits[name] = max(self.limits[name], limit)
 
     # ── judgement ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -391,6 +474,8 @@ class World:
         with self.store.database.read() as conn:
             rows = conn.execute(_ACCOUNTS).all()
             out = dict(conn.execute(_LEASED).all())
+            ended = conn.execute(_ENDED).first()
+        demand(ended is None, f"a lease of an epoch that has ended: {ended}")
         for name, balance, leased in rows:
             demand(0 <= leased <= balance, f"{name}: balance {balance}, leased {leased}")
             demand(leased == out.pop(name, 0), f"{name}: leased {leased}, which is not the sum of its leases")
@@ -424,7 +509,7 @@ class World:
                 self.now += 0.001
                 process.escrow._flusher.answer()
                 process.escrow._flusher.step()
-                process.loop.until(self.now)  # type: ignore[union-attr]
+                process.go_on()
                 process.collect()
             flusher = process.escrow._flusher
             if flusher.idle and not flusher._fenced and not flusher._asks and not flusher._compare:
@@ -444,17 +529,23 @@ class World:
         with self.store.database.read() as conn:
             rows = conn.execute(_RECORDS).all()
             balances = {row[0]: row[1] for row in conn.execute(_ACCOUNTS)}
+            given_up = {row[0] for row in conn.execute(_GIVEN_UP)}
+        World.abandoned += len(given_up)
         demand(len({row[0] for row in rows}) == len(rows), "a request is there twice")
         spent = dict.fromkeys(OWNERS, 0)
         drained: dict[str, int] = {}
         found = set()
-        for request_id, cost, charged, shortfall in rows:
+        for request_id, cost, charged, shortfall, who, epoch in rows:
             call = self.bill[request_id]
             found.add(request_id)
             said = f"{request_id}: cost {cost}, charged {charged}, short {shortfall}"
             demand(cost in call.allowed, f"{said}; allowed {sorted(call.allowed)}")
-            demand(charged + shortfall == cost and charged >= min(cost, call.least), f"{said}; hold {call.least}")
-            demand(call.charged is None or call.charged == charged, f"{said}; the caller was told {call.charged}")
+            late = f"{who}/{epoch}" in given_up  # it may be charged less than was promised, never more
+            World.late += late
+            demand(charged + shortfall == cost, said)
+            demand(late or charged >= min(cost, call.least), f"{said}; hold {call.least}")
+            told = charged if call.charged is None else call.charged
+            demand(charged == told or (late and charged < told), f"{said}; the caller was told {told}")
             spent[call.owner] += charged
             if call.quota:
                 drained[call.quota] = drained.get(call.quota, 0) + charged
@@ -471,4 +562,13 @@ class World:
 
 _ACCOUNTS = sa.select(account.c.id, account.c.balance, account.c.leased).where(account.c.kind != "platform")
 _LEASED = sa.select(lease.c.account, sa.func.sum(lease.c.outstanding)).group_by(lease.c.account)
-_RECORDS = sa.select(usage_record.c.request_id, usage_record.c.cost, usage_record.c.charged, usage_record.c.shortfall)
+_ENDED = (
+    sa.select(lease.c.account, lease.c.worker, lease.c.epoch, worker.c.state)
+    .join(worker, worker.c.id == lease.c.worker)
+    .where(worker.c.state.in_(("dead", "abandoned")) | (worker.c.epoch != lease.c.epoch))
+    .limit(1)
+)
+_RECORDS = sa.select(
+    *[usage_record.c[name] for name in ("request_id", "cost", "charged", "shortfall", "worker", "epoch")]
+)
+_GIVEN_UP = sa.select(incident.c.subject)

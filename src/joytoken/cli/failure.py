@@ -33,6 +33,7 @@ NEXT = {
     "unknown_model": "joytoken models list",
     "unknown_provider": "joytoken providers list",
     "unknown_request": "joytoken requests list",
+    "unknown_incident": "joytoken incidents list",
     "wallet_empty": "joytoken wallet top-up AMOUNT --tier TIER --idempotency-key KEY",
     "no_data_dir": "joytoken init, or joytoken serve; for a gateway elsewhere JOY_TOKEN_URL and JOY_TOKEN_ADMIN_KEY",
     "invalid_api_key": "check JOY_TOKEN_ADMIN_KEY or --admin-key (for calls: JOY_TOKEN_API_KEY or --api-key)",

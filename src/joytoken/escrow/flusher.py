@@ -76,6 +76,9 @@ class Flusher:
         self._compare = False
         self._frozen: Batch | None = None
         self._retry_s = 0.0
+        self._flushed_at = clock()  # or tried
+        self._due: float | None = None
+        self._give_up: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"joytoken-flush-{worker}", daemon=True)
 
     def start(self) -> None:
@@ -122,40 +125,44 @@ class Flusher:
         return not (self.settles or self.returns or self._taking or self._frozen)
 
     def _run(self) -> None:
-        settings = self._settings
-        flush_s, heartbeat_s, recall_s = (
-            settings.flush_ms / 1000,
-            settings.heartbeat_ms / 1000,
-            settings.recall_ms / 1000,
-        )
-        flushed_at = self._clock()  # or tried
-        due: float | None = None
-        give_up: float | None = None
-        while not self._fenced:
-            self._answer_asks()
-            now = self._clock()
-            work = not self.idle
-            if self._stopping:
-                give_up = give_up if give_up is not None else now + settings.stop_wait_ms / 1000
-                if not work or now > give_up:
-                    break
-            if not work:
-                quiet_s = recall_s if self.attentive and not self._retry_s else heartbeat_s
-                due = now if self._beat and not self._retry_s else flushed_at + quiet_s
-            elif self._retry_s and not self._stopping:
-                due = flushed_at + self._retry_s
-            elif self._urgent or self._stopping or len(self.settles) >= settings.flush_records:
-                due = now if not self._retry_s else flushed_at + _FIRST_RETRY_S
-            elif due is None or due > now + flush_s:
-                due = now + flush_s
-            if now < due:
-                self._wake.wait(due - now)
+        while (wait_s := self.turn()) is not None:
+            if wait_s > 0:
+                self._wake.wait(wait_s)
                 self._wake.clear()
-                continue
-            self._urgent, self._beat, due = False, False, None
-            self._flush()
-            flushed_at = self._clock()
         self._answer_asks()
+
+    def turn(self) -> float | None:
+        """Do what is due now. Returns for how many seconds nothing else will be, unless woken; None at the end."""
+        if self._fenced:
+            return None
+        self._answer_asks()
+        now = self._clock()
+        work = not self.idle
+        if self._stopping:
+            if self._give_up is None:
+                self._give_up = now + self._settings.stop_wait_ms / 1000
+            if not work or now > self._give_up:
+                return None
+        self._due = due = self._when(now, work=work)
+        if now < due:
+            return due - now
+        self._urgent, self._beat, self._due = False, False, None
+        self._flush()
+        self._flushed_at = self._clock()
+        return 0.0
+
+    def _when(self, now: float, *, work: bool) -> float:
+        """When to speak to the store next."""
+        settings, flushed_at = self._settings, self._flushed_at
+        if not work:
+            quiet_ms = settings.recall_ms if self.attentive and not self._retry_s else settings.heartbeat_ms
+            return now if self._beat and not self._retry_s else flushed_at + quiet_ms / 1000
+        if self._retry_s and not self._stopping:
+            return flushed_at + self._retry_s
+        if self._urgent or self._stopping or len(self.settles) >= settings.flush_records:
+            return now if not self._retry_s else flushed_at + _FIRST_RETRY_S
+        flush_s = settings.flush_ms / 1000
+        return now + flush_s if self._due is None or self._due > now + flush_s else self._due
 
     def _freeze(self) -> Batch:
         """Take what is there, as one batch that stays as it is until the store has it."""

@@ -242,9 +242,9 @@ class Replay:
         self.torn = False
         self.missing = False
         self.last_seq = 0
-        found: list[tuple[int, int, bytes]] = []
+        found: list[tuple[int, int, bytes | mmap.mmap]] = []
         for path in sorted(folder.glob(f"{slot}.*.journal")):
-            data = path.read_bytes()
+            data = _mapped(path)
             head = _read_header(data, worker)
             if head is not None and head[0] == epoch:
                 found.append((head[1], head[2], data))
@@ -258,7 +258,7 @@ class Replay:
                 self.missing = True
             yield from self._records(data, first, crc)
 
-    def _records(self, data: bytes, seq: int, header_crc: int) -> Iterator[tuple[int, int, Any]]:
+    def _records(self, data: bytes | mmap.mmap, seq: int, header_crc: int) -> Iterator[tuple[int, int, Any]]:
         position = _HEADER_BYTES
         while position + _BODY_AT <= len(data):
             length, crc, number, kind = _RECORD.unpack_from(data, position)
@@ -276,7 +276,13 @@ class Replay:
             position, seq = end, seq + 1
 
 
-def _read_header(data: bytes, worker: str) -> tuple[int, int, int] | None:
+def _mapped(path: Path) -> bytes | mmap.mmap:
+    """A file to read from: of a large one, only what was written to is ever looked at."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
+
+
+def _read_header(data: bytes | mmap.mmap, worker: str) -> tuple[int, int, int] | None:
     """Epoch, first number and checksum of a segment that belongs to this worker; None for any other content."""
     if len(data) < _HEADER_BYTES:
         return None

@@ -60,7 +60,7 @@ class Life(Supply):
         self._guard_handle: asyncio.TimerHandle | None = None
 
     async def start(self) -> RecoveryReport:
-        """Take the slot, recover its last life, begin a new epoch. Raises Closed, StoreUnavailable."""
+        """Take the slot, recover its last life, begin a new epoch. Raises Closed (also on a full disk), StoreError."""
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._slot.take, self._settings.slot_wait_ms / 1000)
         try:
@@ -79,15 +79,7 @@ class Life(Supply):
         report, epoch, sent = await asyncio.to_thread(self._prepare, own_epoch)
         if own_epoch is not None:
             await self._close_journal()
-        self._journal = Journal(
-            self._slot.folder,
-            self._slot.name,
-            self._worker,
-            epoch,
-            segment_bytes=self._settings.journal_segment_bytes,
-            segments=self._settings.journal_segments,
-            carry=self._carried,
-        )
+        self._journal = self._new_journal(epoch)
         self._flusher = Flusher(
             self._ledger,
             self._worker,
@@ -106,6 +98,22 @@ class Life(Supply):
         self._acknowledged_at = sent
         self._closed = None
         return report
+
+    def _new_journal(self, epoch: int) -> Journal:
+        size, count = self._settings.journal_segment_bytes, self._settings.journal_segments
+        folder = self._slot.folder
+        try:
+            return Journal(
+                folder,
+                self._slot.name,
+                self._worker,
+                epoch,
+                segment_bytes=size,
+                segments=count,
+                carry=self._carried,
+            )
+        except OSError as failure:
+            raise Closed(f"the journal needs {count * size} bytes in {folder}: {failure.strerror}") from failure
 
     def _prepare(self, own_epoch: int | None) -> tuple[RecoveryReport, int, float]:
         report = recover(self._ledger, self._slot, self._wall_us(), own_epoch)
@@ -144,7 +152,7 @@ class Life(Supply):
             return
         try:
             report = await self._begin(self._epoch)
-        except StoreError as failure:  # the next look tries again
+        except (StoreError, Closed) as failure:  # the next look tries again
             _log.warning("worker %s cannot begin anew yet: %s", self._worker, failure)
             return
         _log.warning(
