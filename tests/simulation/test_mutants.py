@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.mutants import MUTANTS, apply
 from tests.simulation.world import Violation
 
-SEEDS_MAX = 300
+SEEDS_MAX = 600
 
 
 # A world that ended in a violation leaves tasks and coroutines as they stood: they are collected here, in silence, and
