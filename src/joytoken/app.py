@@ -46,7 +46,6 @@ from joytoken.providers.transport import Deadlines, Limits, Pool
 from joytoken.routing.health import Health
 from joytoken.routing.options import options_from
 from joytoken.routing.plan import Router
-from joytoken.store.engine import StoreUnavailable
 from joytoken.store.idempotency import Holder
 from joytoken.store.open import Store
 
@@ -167,14 +166,6 @@ class Worker:
         _tell(self.escrow.worker, report)
         await self.snapshot.start()
         return report
-
-    async def recover_others(self) -> None:
-        """Recover what workers of this folder left behind whose slots nobody has taken."""
-        try:
-            for name, report in await asyncio.to_thread(self.escrow.recover_others):
-                _tell(name, report)
-        except StoreUnavailable as away:
-            _log.warning("what other workers left could not be recovered: %s", away)
 
     async def stop(self) -> None:
         """Give every lease back and close everything. Requests have ended by now."""

@@ -74,7 +74,6 @@ async def _alone(prepared: Prepared, announce: Callable[[str, Prepared], None]) 
     worker = Worker(prepared.desk)
     await worker.start()
     try:
-        await worker.recover_others()
         server = _server(worker, prepared.desk.settings, lambda url: announce(url, prepared))
         await server.serve()
     finally:
@@ -110,16 +109,13 @@ async def _one_of_many(
     worker: Worker, channel: socket.socket, listeners: list[socket.socket], settings: Settings
 ) -> None:
     loop = asyncio.get_running_loop()
-    recoveries: set[asyncio.Task[None]] = set()
     await worker.start()
     try:
         server = _server(worker, settings, lambda _: send_report(channel, Report(listening=True)))
 
         def hear() -> None:
             if channel.recv(_MESSAGE_BYTES_MAX):
-                task = loop.create_task(worker.recover_others())
-                recoveries.add(task)
-                task.add_done_callback(recoveries.discard)
+                worker.escrow.look_around()
             else:  # the supervisor is dead, and nobody would end this process later
                 loop.remove_reader(channel)
                 server.end_at_once()
@@ -127,7 +123,6 @@ async def _one_of_many(
         loop.add_reader(channel, hear)
         await server.serve(listeners)
         loop.remove_reader(channel)
-        await asyncio.gather(*recoveries)
     finally:
         await worker.stop()
 

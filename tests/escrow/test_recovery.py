@@ -1,6 +1,5 @@
 """What a start makes of a life that ended without a word."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import time
 import pytest
 
 from joytoken.escrow.journal import segment_path
-from joytoken.escrow.recovery import Slot, recover
+from joytoken.escrow.recovery import Slot, recover, recover_siblings
 from joytoken.store.engine import StoreUnavailable
 from tests.escrow.making import SMALL, WORKER, a_record, an_escrow, crash, fund, row, settle, usage, wants
 
@@ -203,9 +202,9 @@ async def test_what_others_of_the_folder_left_is_recovered_and_whoever_lives_is_
         await escrow.hold(a_record(number), wants(5_000), 1_000, 70)
     for escrow in (*dead, elsewhere):
         crash(escrow)
-    done = await asyncio.to_thread(living.recover_others)
-    assert sorted(name for name, _ in done) == ["host:7", "old-name:0"]
-    assert [report.resolved for _, report in done] == [1, 1]
-    assert sorted(store.ledger.unfinished()) == ["far:0", "host:0"]
-    assert await asyncio.to_thread(living.recover_others) == []
+    done = recover_siblings(store.ledger, tmp_path, "host:0", 5_000)
+    assert sorted(report.worker for report in done) == ["host:7", "old-name:0"]
+    assert [report.resolved for report in done] == [1, 1]
+    assert [store.ledger.state(name)[1] for name in ("far:0", *names)] == ["live", "live", "dead", "dead"]
+    assert recover_siblings(store.ledger, tmp_path, "host:0", 5_000) == []
     await living.stop()

@@ -15,8 +15,8 @@ from joytoken.escrow.durability import Durability
 from joytoken.escrow.flusher import Flusher
 from joytoken.escrow.journal import Journal
 from joytoken.escrow.recovery import Slot, close_recovered, recover, recovered_cost
-from joytoken.escrow.supply import Away, Supply
-from joytoken.escrow.terms import Closed, EscrowSettings, Fenced, Hold, RecoveryReport
+from joytoken.escrow.supply import Supply
+from joytoken.escrow.terms import Away, Closed, EscrowSettings, Fenced, Hold, RecoveryReport
 from joytoken.escrow.watch import Watch
 from joytoken.store.engine import StoreError, StoreUnavailable
 from joytoken.store.ledger import Ledger
@@ -132,6 +132,10 @@ class Life(Supply):
 
     def _look(self) -> None:
         self._look_handle = self._loop.call_later(self._settings.watch_ms / 1000, self._look)
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Look now for workers that have died, and for nodes that are lost: in the background. From the loop."""
         if self._round is None or self._round.done():
             self._round = self._loop.create_task(self._look_once())
 

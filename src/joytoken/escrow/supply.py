@@ -201,9 +201,8 @@ class Supply:
         wants = []
         for lease in leases:
             needed = max(lease.queued + need - lease.free, 0)
-            wants.append(
-                (lease, needed, lease.target(max(needed, self._typical if need or ahead else 0), lease_s, now))
-            )
+            target = lease.target(max(needed, self._typical if need or ahead else 0), lease_s, now)
+            wants.append((lease, needed, target))
         ask = Ask(wants, self._loop.create_future())
         for lease in leases:
             lease.ask = ask
@@ -277,8 +276,7 @@ class Supply:
         if self._closed is not None or lease.ask is not None or lease.queued <= lease.free:
             return
         lease.trim()
-        wanted = [other for other in lease.waiters[0].leases if other.ask is None and other.queued > other.free]
-        self._ask(wanted)
+        self._ask([other for other in lease.waiters[0].leases if other.ask is None and other.queued > other.free])
 
     def acknowledged(self, batch: Batch, flushed: Flushed, sent: float) -> None:
         """The store has a batch: what was charged in it is no part of a lease any more."""
@@ -396,8 +394,7 @@ class Supply:
             self._flusher.attentive = any(lease.free for lease in self._leases.values())
 
     def _forget(self, empty: list[Lease]) -> None:
-        if empty:
-            needed = {lease for hold in self._open.values() for lease in hold.leases}
-            for lease in empty:
-                if lease not in needed:
-                    del self._leases[lease.account]
+        needed = {lease for hold in self._open.values() for lease in hold.leases} if empty else set()
+        for lease in empty:
+            if lease not in needed:
+                del self._leases[lease.account]
