@@ -17,14 +17,25 @@ import msgspec
 from joytoken.domain.tier import Tier
 
 AccountKind = Literal["wallet", "quota", "budget", "platform"]
-TxKind = Literal["usage", "topup", "refund", "adjust", "expire", "transfer", "shortfall", "open"]
+TxKind = Literal["usage", "topup", "refund", "adjust", "expire", "void", "transfer", "shortfall", "open"]
+Category = Literal["paid", "promo"]
 
 REVENUE = "platform:revenue"  # the other side of usage on wallets
-FUNDING = "platform:funding"  # the other side of top-ups
+FUNDING = "platform:funding"  # the other side of paid top-ups
+PROMO = "platform:promo"  # the other side of promotional ones
+PENDING = "platform:pending"  # credits that were granted, and are not effective yet
+EXPIRY = "platform:expiry"  # what expired
+REFUND = "platform:refund"  # what was given back of charges: revenue that was none
+CONVERSION = "platform:conversion"  # the difference of a transfer between tiers
 ADJUSTMENTS = "platform:adjustments"  # the other side of adjustments
 QUOTA_ISSUED = "platform:quota"  # the other side of everything on quota and budget accounts
 SHORTFALL = "platform:shortfall"  # what a call cost beyond what could be charged
-PLATFORM_ACCOUNTS = (REVENUE, FUNDING, ADJUSTMENTS, QUOTA_ISSUED, SHORTFALL)
+PLATFORM_ACCOUNTS = (
+    REVENUE, FUNDING, ADJUSTMENTS, QUOTA_ISSUED, SHORTFALL, PROMO, PENDING, EXPIRY, REFUND, CONVERSION,
+)  # fmt: skip
+CATEGORIES: tuple[Category, ...] = ("paid", "promo")
+PRIORITY: dict[Category, int] = {"promo": 50, "paid": 100}  # of a grant that names none; the lowest is burned first
+PRIORITY_MAX = 1000
 
 
 def wallet_account(owner_id: str, tier: Tier) -> str:
@@ -69,3 +80,24 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     charged: int
     shortfall: int
     released: int
+
+
+class GrantTerms(msgspec.Struct, frozen=True):
+    """What is special about some credits of a wallet."""
+
+    category: Category = "paid"
+    priority: int = PRIORITY["paid"]
+    expires_us: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether they are as nearly all credits: paid for, without an end, burned in the order in which they came."""
+        return self.category == "paid" and self.priority == PRIORITY["paid"] and self.expires_us is None
+
+
+PLAIN = GrantTerms()
+
+
+def funding_account(category: Category) -> str:
+    """The other side of credits of a category."""
+    return FUNDING if category == "paid" else PROMO

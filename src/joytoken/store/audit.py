@@ -27,10 +27,8 @@ class Audit:
 
     def add(self, actor: str, action: str, subject: str, before: str, after: str, at_us: int) -> int:
         """Write one entry; returns its id."""
-        values = {"actor": actor, "action": action, "subject": subject, "before": before, "after": after}
         with self._database.write(durable=True) as conn:
-            made: int = conn.execute(sa.insert(audit).values(at_us=at_us, **values).returning(audit.c.id)).scalar_one()
-            return made
+            return write_audit(conn, actor, action, subject, before, after, at_us)
 
     def list(self, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
         """At most `limit` entries, newest first; `before` is the id of the last one of the page before."""
@@ -39,3 +37,12 @@ class Audit:
             query = query.where(audit.c.id < before)
         with self._database.read() as conn:
             return [AuditEntry(*row) for row in conn.execute(query)]
+
+
+def write_audit(
+    conn: sa.Connection, actor: str, action: str, subject: str, before: str, after: str, at_us: int
+) -> int:  # fmt: skip
+    """Write one entry within the transaction that makes the change; returns its id."""
+    values = {"actor": actor, "action": action, "subject": subject, "before": before, "after": after, "at_us": at_us}
+    made: int = conn.execute(sa.insert(audit).returning(audit.c.id), values).scalar_one()
+    return made

@@ -1,17 +1,11 @@
 """The ledger as the house uses it: what workers do, what operators do, what everybody may read."""
 
-import time
-from collections.abc import Callable
-
 import sqlalchemy as sa
 
-from joytoken.domain.errors import Conflict
-from joytoken.domain.ledger import ADJUSTMENTS, FUNDING, QUOTA_ISSUED, TxKind, account_kind, quota_account
-from joytoken.domain.money import short_amount
-from joytoken.store.clock import now_us
-from joytoken.store.engine import Database, retried
-from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
-from joytoken.store.ledger_late import LateLedger
+from joytoken.domain.ledger import QUOTA_ISSUED, quota_account
+from joytoken.store.engine import retried
+from joytoken.store.ledger_book import lock_accounts, lock_chain, post, save
+from joytoken.store.ledger_operator import RECALL_PAUSE_S, RECALL_WAIT_S, OperatorLedger
 from joytoken.store.ledger_types import (
     AccountRow,
     Batch,
@@ -38,60 +32,12 @@ __all__ = [
     "WorkerState",
 ]
 
-RECALL_WAIT_S = 1.0  # how long an adjustment waits for workers to give money back
-_RECALL_PAUSE_S = 0.02
 _LIMITS_AT_ONCE = 200  # accounts that one transaction moves to a new limit
-_RECALL_US = int(RECALL_WAIT_S * 1e6) + 500_000  # withdrawn as soon as the wait is over
-
-_by_key = sa.select(ledger_tx).where(ledger_tx.c.idempotency_key == sa.bindparam("key"))
-_entry_of = sa.select(ledger_entry.c.account, ledger_entry.c.amount, ledger_entry.c.balance_after).where(
-    ledger_entry.c.tx == sa.bindparam("of")
-)
-_of = account.c.id == sa.bindparam("of")
-_recall = sa.update(account).where(_of).values(recall_until_us=now_us() + _RECALL_US)
-_end_recall = sa.update(account).where(_of).values(recall_until_us=0)
 _account_columns = [account.c[name] for name in AccountRow.__struct_fields__ if name != "account"]
 
 
-class Ledger(LateLedger):
+class Ledger(OperatorLedger):
     """Accounts and their history. Each method is one transaction, callable from any thread."""
-
-    def __init__(
-        self,
-        database: Database,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(database)
-        self._clock = clock
-        self._pause = pause
-
-    @retried
-    def top_up(
-        self, account: str, amount: int, reason: str, idempotency_key: str, actor: str, at_us: int
-    ) -> LedgerTx:  # fmt: skip
-        """Add money to a wallet, which is opened where it is not there yet; durable when this returns.
-
-        `amount` is in nanocredits and positive (ValueError otherwise). The same key again gives the same answer; with
-        another account or amount it raises Conflict.
-        """
-        if amount <= 0:
-            raise ValueError("a top-up is a positive amount")
-        return self._enter("topup", FUNDING, account, amount, reason, idempotency_key, actor, at_us)
-
-    @retried
-    def adjust(
-        self, account: str, amount: int, reason: str, idempotency_key: str, actor: str, at_us: int
-    ) -> LedgerTx:  # fmt: skip
-        """Correct a wallet by an amount, which may be negative; durable when this returns. Keys as for `top_up`.
-
-        Where workers hold leases on what is to be taken, they are asked to give back what they do not need, for at most
-        `RECALL_WAIT_S`. Raises Conflict with the available amount where that is not enough.
-        """
-        if not amount:
-            raise ValueError("an adjustment by nothing")
-        return self._enter("adjust", ADJUSTMENTS, account, amount, reason, idempotency_key, actor, at_us)
 
     def accounts(self, prefix: str = "") -> list[AccountRow]:
         """All accounts whose name begins with a prefix, by name."""
@@ -150,7 +96,7 @@ class Ledger(LateLedger):
             while left := self._move_limits(left, new_limit, actor, at_us):
                 if self._clock() >= deadline:
                     break
-                self._pause(_RECALL_PAUSE_S)
+                self._pause(RECALL_PAUSE_S)
         return len(names)
 
     @retried
@@ -159,7 +105,7 @@ class Ledger(LateLedger):
         with self._db.write(durable=True) as conn:
             lacking = [name for name in names if _move_limit(conn, name, new_limit, actor, at_us)]
             for name in lacking:
-                conn.execute(_recall, {"of": name})
+                conn.execute(recall, {"of": name})
             return lacking
 
     def spent(self, account: str) -> dict[str, int]:
@@ -172,43 +118,6 @@ class Ledger(LateLedger):
     def verify(self) -> VerifyReport:
         """Prove the invariants on one consistent view of the database; nothing is locked."""
         return verify(self._db)
-
-    def _enter(
-        self, kind: TxKind, against: str, name: str, amount: int, reason: str, key: str, actor: str, at_us: int
-    ) -> LedgerTx:
-        if account_kind(name) != "wallet":
-            raise ValueError(f"{name} is not a wallet")
-        if not key:
-            raise ValueError("an idempotency key is mandatory")
-        deadline = self._clock() + RECALL_WAIT_S
-        recalled = False
-        while True:
-            with self._db.write(durable=True) as conn:
-                lock_chain(conn)
-                earlier = _earlier(conn, kind, name, amount, key)
-                if earlier is not None:
-                    return earlier
-                standings = lock_accounts(conn, [against, name])
-                if name not in standings:
-                    open_account(conn, name)
-                    standings[name] = Standing(name, 0, 0, 0, 0)
-                standing = standings[name]
-                fits = amount > 0 or standing.available >= -amount
-                free_soon = standing.leased > 0 and self._clock() < deadline
-                if fits:
-                    moves = {name: amount, against: -amount}
-                    tx_id = post(conn, kind, moves, standings, at_us=at_us, key=key, actor=actor, reason=reason)
-                    save(conn, standings.values())
-                if recalled and (fits or not free_soon):
-                    conn.execute(_end_recall, {"of": name})
-                elif not fits and free_soon and not recalled:
-                    conn.execute(_recall, {"of": name})
-                    recalled = True
-            if fits:
-                return LedgerTx(tx_id, kind, name, amount, standing.balance, actor, reason, key, at_us)
-            if not free_soon:
-                raise _lacking(standing, amount)
-            self._pause(_RECALL_PAUSE_S)
 
 
 account_table = account
@@ -247,22 +156,3 @@ def _move_limit(conn: sa.Connection, name: str, new_limit: int, actor: str, at_u
         save(conn, standings.values())
     conn.execute(sa.update(account_table).where(account_table.c.id == name), {"quota_limit": new_limit})
     return change - wanted if standing.leased else 0
-
-
-def _earlier(conn: sa.Connection, kind: TxKind, name: str, amount: int, key: str) -> LedgerTx | None:
-    tx = conn.execute(_by_key, {"key": key}).first()
-    if tx is None:
-        return None
-    for entered, moved, after in conn.execute(_entry_of, {"of": tx.id}):
-        if (tx.kind, entered, moved) == (kind, name, amount):
-            return LedgerTx(tx.id, tx.kind, name, moved, after, tx.actor, tx.reason, key, tx.at_us)
-    raise Conflict(
-        f"the idempotency key {key!r} was used for another {tx.kind} already", "idempotency_key_reused"
-    )  # fmt: skip
-
-
-def _lacking(standing: Standing, amount: int) -> Conflict:
-    available = max(standing.available, 0)
-    free, wanted, in_use = short_amount(available), short_amount(-amount), short_amount(standing.leased)
-    message = f"{standing.account} has {free} credits free, and {wanted} were to be taken; {in_use} are in use"
-    return Conflict(message, "insufficient_balance", details={"available": free, "leased": in_use})

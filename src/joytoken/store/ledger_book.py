@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.ledger import TxKind, account_kind
+from joytoken.store.outbox import tell_low_balance
 from joytoken.store.postgres import Turn, take_turn
 from joytoken.store.schema import account, ledger_entry, ledger_tx
 
@@ -22,7 +23,10 @@ Entry = tuple[int, str, int, int, int]
 
 _head = sa.select(ledger_tx.c.id, ledger_tx.c.hash).order_by(ledger_tx.c.id.desc()).limit(1)
 _rows = (
-    sa.select(account.c.id, account.c.balance, account.c.leased, account.c.credit_limit, account.c.version)
+    sa.select(
+        *(account.c[name] for name in ("id", "balance", "leased", "credit_limit", "version")),
+        *(account.c[name] for name in ("mixed", "due_us", "low_balance")),
+    )
     .where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
     .order_by(account.c.id)
     .with_for_update()
@@ -39,14 +43,20 @@ _save = (
 class Standing:
     """An account's row, locked, as it changes within one transaction."""
 
-    __slots__ = ("account", "balance", "credit_limit", "leased", "version")
+    __slots__ = ("account", "balance", "credit_limit", "due_us", "leased", "low_balance", "mixed", "version")
 
-    def __init__(self, name: str, balance: int, leased: int, credit_limit: int, version: int) -> None:
+    def __init__(
+        self, name: str, balance: int, leased: int, credit_limit: int, version: int,
+        mixed: int = 0, due_us: int | None = None, low_balance: int | None = None,
+    ) -> None:  # fmt: skip
         self.account = name
         self.balance = balance
         self.leased = leased
         self.credit_limit = credit_limit
         self.version = version
+        self.mixed = mixed  # its grants differ: each flush burns them
+        self.due_us = due_us  # when the first of its grants begins or ends
+        self.low_balance = low_balance
 
     @property
     def available(self) -> int:
@@ -107,11 +117,11 @@ def save(conn: sa.Connection, standings: Iterable[Standing]) -> None:
 
 
 def tx_hash(
-    prev: bytes, tx_id: int, kind: str, batch: str | None, key: str | None, actor: str, reason: str, at_us: int,
-    entries: Sequence[Sequence[int | str]],
+    prev: bytes, tx_id: int, kind: str, batch: str | None, key: str | None, actor: str, reason: str, terms: str,
+    at_us: int, entries: Sequence[Sequence[int | str]],
 ) -> bytes:  # fmt: skip
     """The hash of a transaction: BLAKE2b-256 over the previous one and a JSON array of all that it says."""
-    said = _encode((tx_id, kind, batch, key, actor, reason, at_us, entries))
+    said = _encode((tx_id, kind, batch, key, actor, reason, terms, at_us, entries))
     return hashlib.blake2b(prev + said, digest_size=32).digest()
 
 
@@ -126,29 +136,37 @@ def post(
     key: str | None = None,
     actor: str = "",
     reason: str = "",
+    terms: str = "",
 ) -> int:
     """Append a transaction and move the balances of `standings`; the caller saves those. Returns its id.
 
-    `amounts` sums to zero; accounts whose amount is 0 get no entry.
+    `amounts` sums to zero; accounts whose amount is 0 get no entry. A balance that falls below its threshold is told to
+    the webhooks, by the same transaction.
     """
     if sum(amounts.values()):
         raise ValueError(f"the entries of a transaction sum to zero, not to {sum(amounts.values())}")
     entries: list[Entry] = []
+    low: list[Standing] = []
     for name in sorted(amounts):
         amount = amounts[name]
         if amount:
             standing = standings[name]
             standing.balance += amount
             standing.version += 1
+            if (
+                standing.low_balance is not None
+                and standing.balance < standing.low_balance <= standing.balance - amount
+            ):
+                low.append(standing)
             entries.append((len(entries), name, amount, standing.balance, standing.version))
     last = conn.execute(_head).first()
     tx_id, prev = (last[0] + 1, bytes(last[1])) if last is not None else (1, GENESIS)
-    made = tx_hash(prev, tx_id, kind, batch, key, actor, reason, at_us, entries)
+    made = tx_hash(prev, tx_id, kind, batch, key, actor, reason, terms, at_us, entries)
     conn.execute(
         _add_tx,
         {
             "id": tx_id, "kind": kind, "batch": batch, "idempotency_key": key, "actor": actor, "reason": reason,
-            "at_us": at_us, "prev_hash": prev, "hash": made,
+            "terms": terms, "at_us": at_us, "prev_hash": prev, "hash": made,
         },
     )  # fmt: skip
     if entries:
@@ -159,4 +177,6 @@ def post(
                 for seq, name, amount, after, version in entries
             ],
         )
+    for standing in low:
+        tell_low_balance(conn, tx_id, standing.account, standing.balance, standing.low_balance or 0, at_us)
     return tx_id

@@ -20,6 +20,7 @@ from joytoken.store.ledger_workers import (
     WORKER_ROW,
     WorkerLedger,
     batch_reason,
+    burn_mixed,
     charges_of,
     known_settles,
     return_leases,
@@ -117,16 +118,18 @@ class LateLedger(WorkerLedger):
         records = [record for _, _, _, record in settles]
         self._insert(conn, [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles])
         short = sum(record.shortfall for record in records)
-        post(
+        charges = charges_of(settles, batch)
+        tx_id = post(
             conn,
             "usage",
-            usage_amounts(charges_of(settles, batch), short),
+            usage_amounts(charges, short),
             standings,
             at_us=batch.at_us,
             batch=f"{worker_id}/{epoch}/{batch.upto}",
             actor=worker_id,
             reason=batch_reason(records),
         )
+        burn_mixed(conn, tx_id, charges, standings)
         save(conn, standings.values())
         found = conn.execute(_of_epoch, {"of": f"{worker_id}/{epoch}"}).first()
         if found is not None:

@@ -53,8 +53,20 @@ class WorkerRow(msgspec.Struct, frozen=True):
     overdue_us: int
 
 
+class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an operator's transaction was about: kept with it, and a part of what its hash covers."""
+
+    asked: str = ""  # the whole content of the act; a repetition under the same idempotency key asks for the same
+    account: str = ""
+    amount: int = 0
+    balance: int = 0  # of the account, after it
+    other: str = ""  # the wallet at the other end of a transfer, or the request of a refund
+    # Of each grant that it made: account, category, priority, amount, effective, expires.
+    grants: tuple[tuple[str, str, int, int, int, int | None], ...] = ()
+
+
 class LedgerTx(msgspec.Struct, frozen=True):
-    """A top-up or an adjustment as it was entered."""
+    """What an operator did, as it was entered."""
 
     tx_id: int
     kind: TxKind
@@ -65,6 +77,8 @@ class LedgerTx(msgspec.Struct, frozen=True):
     reason: str
     idempotency_key: str
     at_us: int
+    other: str = ""  # as in `Terms`
+    grants: tuple[int, ...] = ()  # that it made
 
 
 class AccountRow(msgspec.Struct, frozen=True):
@@ -80,6 +94,7 @@ class AccountRow(msgspec.Struct, frozen=True):
     credit_limit: int
     quota_limit: int | None
     version: int
+    low_balance: int | None = None
 
     @property
     def available(self) -> int:

@@ -15,6 +15,8 @@ from joytoken.store.budgets import limit_now
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
+from joytoken.store.ledger_grants import burn_batch
+from joytoken.store.ledger_orders import settle_dues
 from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, SettleRow, WorkerFenced, WorkerState
 from joytoken.store.postgres import to_be_retried
 from joytoken.store.record import USAGE_INSERT_JSON, record_row, rows_json, usage_insert_sql
@@ -70,6 +72,10 @@ _known = sa.select(usage_record.c.request_id, usage_record.c.cost, usage_record.
 
 class _Repeated(Exception):
     """Some request of a batch is already there."""
+
+
+class _Due(Exception):
+    """A grant of some wallet has begun or ended by now."""
 
 
 class WorkerLedger:
@@ -140,14 +146,26 @@ class WorkerLedger:
 
         Each want comes with what is needed now and what would be a good size. Plenty: the good size. Otherwise a
         quarter of what is available or the need, whichever is more; where not even the need is there, what is. A quota
-        or a budget that is not there yet is opened with its limit. Raises WorkerFenced.
+        or a budget that is not there yet is opened with its limit. What has expired is not lent. Raises WorkerFenced.
         """
+        try:
+            return self._grant(worker_id, epoch, wants, at_us, due=False)
+        except _Due:
+            return self._grant(worker_id, epoch, wants, at_us, due=True)
+
+    def _grant(
+        self, worker_id: str, epoch: int, wants: Sequence[tuple[Want, int, int]], at_us: int, *, due: bool
+    ) -> list[Granted]:
         with self._db.write(durable=self.durable) as conn:
             _fence(conn, worker_id, epoch, "live")
             names = sorted(want.account for want, _, _ in wants)
-            if not self._db.sqlite and _to_be_opened(conn, wants):
+            if due or (not self._db.sqlite and _to_be_opened(conn, wants)):
                 lock_chain(conn)  # before any account is locked
+            if due:
+                settle_dues(conn, names, at_us)
             standings = lock_accounts(conn, names)
+            if not due and any(s.due_us is not None and s.due_us <= at_us for s in standings.values()):
+                raise _Due
             if any(want.limit is not None and want.account not in standings for want, _, _ in wants):
                 lock_chain(conn)
                 for want, _, _ in sorted(wants, key=lambda item: item[0].account):
@@ -226,7 +244,7 @@ class WorkerLedger:
             if self._insert(conn, rows) != len(rows):
                 raise _Repeated
             short = sum(record.shortfall for _, _, _, record in settles)
-            post(
+            tx_id = post(
                 conn,
                 "usage",
                 usage_amounts(charges, short),
@@ -236,6 +254,7 @@ class WorkerLedger:
                 actor=worker_id,
                 reason=batch_reason([record for _, _, _, record in settles]),
             )
+            burn_mixed(conn, tx_id, charges, standings)
         for name in names:
             standings[name].leased -= charges.get(name, 0) + returns.get(name, 0)
         save(conn, standings.values())
@@ -296,6 +315,13 @@ def usage_amounts(charges: dict[str, int], shortfall: int) -> dict[str, int]:
     amounts[REVENUE] = wallets + shortfall
     amounts[SHORTFALL] = -shortfall
     return amounts
+
+
+def burn_mixed(conn: sa.Connection, tx_id: int, charges: dict[str, int], standings: dict[str, Standing]) -> None:
+    """Burn grants where a wallet has several: a plain one's balance says all there is to say."""
+    mixed = {name: charged for name, charged in charges.items() if standings[name].mixed}
+    if mixed:
+        burn_batch(conn, tx_id, mixed)
 
 
 def batch_reason(records: Iterable[UsageRecord]) -> str:

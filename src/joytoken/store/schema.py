@@ -7,7 +7,7 @@ columns. Columns that hold JSON text are called so here, since a database sees o
 import sqlalchemy as sa
 
 from joytoken.domain.record import UsageRecord
-from joytoken.store import schema_budget  # noqa: F401 - its tables are part of all
+from joytoken.store import schema_budget, schema_credit  # noqa: F401 - their tables are part of all
 from joytoken.store.schema_columns import SERIAL, TEXT, metadata
 from joytoken.store.schema_columns import big as _big
 from joytoken.store.schema_columns import flag as _flag
@@ -32,6 +32,10 @@ account = sa.Table(
     sa.Column("quota_limit", sa.BigInteger),  # what a quota account was opened with, or last set to
     _big("version"),  # rises by one with each entry
     _big("recall_until_us"),  # until then, workers give the free parts of their leases back
+    # Of a wallet: whether its grants differ, so that each flush burns them; the moment when one of them begins or ends.
+    sa.Column("mixed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("due_us", sa.BigInteger),
+    sa.Column("low_balance", sa.BigInteger),  # an event tells when the balance falls below it
     sa.CheckConstraint("kind IN ('wallet', 'quota', 'budget', 'platform')", name="kind"),
     sa.CheckConstraint("leased >= 0", name="leased"),
     # The platform's accounts are the other side of every movement, so one of them is always below zero.
@@ -44,6 +48,12 @@ account = sa.Table(
         "recall_until_us",
         sqlite_where=sa.text("recall_until_us > 0"),
         postgresql_where=sa.text("recall_until_us > 0"),
+    ),
+    sa.Index(
+        "ix_account_due_us",
+        "due_us",
+        sqlite_where=sa.text("due_us IS NOT NULL"),
+        postgresql_where=sa.text("due_us IS NOT NULL"),
     ),
 )
 
@@ -77,9 +87,10 @@ ledger_tx = sa.Table(
     sa.Column("id", _Serial, primary_key=True),  # the order of the hash chain
     _text("kind", None),
     sa.Column("batch", _Text, unique=True),  # the flush that made it, so that it is applied once
-    sa.Column("idempotency_key", _Text, unique=True),  # of a top-up or an adjustment
+    sa.Column("idempotency_key", _Text, unique=True),  # of what is done once
     _text("actor"),
     _text("reason"),
+    _text("terms"),  # JSON of `ledger_types.Terms`, of what an operator did; "" elsewhere
     _big("at_us"),
     sa.Column("prev_hash", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
@@ -255,6 +266,8 @@ admin_secret = sa.Table(
     sa.Column("digest", sa.LargeBinary, primary_key=True),
     _text("hint"),
     _big("created_us"),
+    _text("name"),
+    sa.Column("revoked_us", sa.BigInteger),
 )
 
 # ── Catalog ───────────────────────────────────────────────────────────────────────────────────────────────────────────

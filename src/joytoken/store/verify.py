@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.ledger import PLATFORM_ACCOUNTS, QUOTA_ISSUED, REVENUE, SHORTFALL
+from joytoken.store import verify_grants
 from joytoken.store.engine import Database
 from joytoken.store.ledger_book import GENESIS, tx_hash
 from joytoken.store.postgres import unbounded
@@ -227,7 +228,9 @@ def _chain(conn: sa.Connection) -> Finding:
         if sum(row[3] for row in rows):
             return f"transaction {tx.id}: its entries sum to {sum(row[3] for row in rows)}"
         said = [tuple(row)[1:] for row in rows]
-        made = tx_hash(prev, tx.id, tx.kind, tx.batch, tx.idempotency_key, tx.actor, tx.reason, tx.at_us, said)
+        made = tx_hash(
+            prev, tx.id, tx.kind, tx.batch, tx.idempotency_key, tx.actor, tx.reason, tx.terms, tx.at_us, said
+        )
         if bytes(tx.prev_hash) != prev or bytes(tx.hash) != made:
             return f"transaction {tx.id}: its hash does not follow"
         prev = made
@@ -267,7 +270,12 @@ CHECKS: tuple[tuple[str, Callable[[sa.Connection], Finding]], ...] = (
     ("I4 cost = charged + shortfall", _split),
     ("I5 each balance is the sum of its entries", _balances),
     ("I6 what was charged is what the records say", _totals),
+    ("I6 what came in, less what went, is the balance", verify_grants.flows),
     ("I7 each record came through a journal", _journalled),
     ("I8 an ended worker has no lease", _ended),
+    ("I9 no window of a limit was charged beyond it", verify_grants.quotas),
     ("I10 transactions sum to zero and their hashes chain", _chain),
+    ("I11 what grants have left is the balance", verify_grants.left_in_grants),
+    ("I12 each grant is what was entered of it", verify_grants.grants),
+    ("I13 no refund is more than its charge", verify_grants.refunds),
 )

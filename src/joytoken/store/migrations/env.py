@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from joytoken.store import schema_credit  # noqa: F401 - its tables belong to the metadata
 from joytoken.store.schema import metadata
 
 context.configure(

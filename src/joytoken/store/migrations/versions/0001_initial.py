@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from joytoken.store.migrations.credit import create_events, create_grants
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -14,6 +16,7 @@ _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # compared
 def upgrade() -> None:
     _money()
     _ledger()
+    create_grants()
     _usage()
     _usage_indexes()
     _requests()
@@ -21,6 +24,7 @@ def upgrade() -> None:
     _budgets()
     _catalog()
     _house()
+    create_events()
 
 
 def _money() -> None:
@@ -37,6 +41,9 @@ def _money() -> None:
         sa.Column("quota_limit", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("recall_until_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("mixed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("due_us", sa.BigInteger(), nullable=True),
+        sa.Column("low_balance", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("kind <> 'platform' OR leased = 0", name=op.f("ck_account_platform_leased")),
         sa.CheckConstraint("kind = 'platform' OR balance + credit_limit >= 0", name=op.f("ck_account_balance")),
         sa.CheckConstraint("kind = 'platform' OR leased <= balance + credit_limit", name=op.f("ck_account_covered")),
@@ -86,6 +93,7 @@ def _ledger() -> None:
         sa.Column("idempotency_key", _TEXT, nullable=True),
         sa.Column("actor", _TEXT, server_default="", nullable=False),
         sa.Column("reason", _TEXT, server_default="", nullable=False),
+        sa.Column("terms", _TEXT, server_default="", nullable=False),
         sa.Column("at_us", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("prev_hash", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
@@ -261,6 +269,8 @@ def _keys() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("hint", _TEXT, server_default="", nullable=False),
         sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("name", _TEXT, server_default="", nullable=False),
+        sa.Column("revoked_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_admin_secret")),
     )
 
