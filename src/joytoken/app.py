@@ -11,6 +11,7 @@ from starlette.routing import Route
 from joytoken import __version__
 from joytoken.admin.desk import Desk
 from joytoken.admin.folder import instance
+from joytoken.admin.upkeep import Upkeep
 from joytoken.admin.vault import VaultError
 from joytoken.api.asgi import build_app
 from joytoken.api.door import Door
@@ -147,6 +148,7 @@ class Worker:
         )
         self.door = _door(self.exchange, settings)
         self._others_flush_s = settings.money.flush_ms / _SECOND_MS + _OTHERS_FLUSH_S if _with_others(desk) else 0.0
+        self._upkeep = Upkeep(desk.acting("joytoken"))
 
     def _build(self, config: ProviderConfig) -> Provider:
         return build_provider(config, self._credential(config), self._pool, self._deadlines)
@@ -165,10 +167,12 @@ class Worker:
         report = await self.escrow.start()
         _tell(self.escrow.worker, report)
         await self.snapshot.start()
+        self._upkeep.start()
         return report
 
     async def stop(self) -> None:
         """Give every lease back and close everything. Requests have ended by now."""
+        await self._upkeep.stop()
         await self.snapshot.stop()
         await self.escrow.stop()
         await self._pool.aclose()
@@ -181,6 +185,7 @@ class Worker:
             permit=self.admission.permit,
             lookup=self.find_record,
             price_of=self.find_price,
+            refunded_of=self.find_refunded,
             ready_checks={"store": self.check_store, "escrow": self.check_escrow, "catalog": self.check_catalog},
             version=__version__,
             extra_routes=[*manage_routes(self._desk), self._metrics()],
@@ -210,6 +215,11 @@ class Worker:
     async def find_price(self, price_id: str) -> Price | None:
         """A row of the price book."""
         return await asyncio.to_thread(self.store.catalog.price, price_id)
+
+    async def find_refunded(self, request_id: str) -> int:
+        """What was given back of a request's charge."""
+        found = await asyncio.to_thread(self.store.usage.refunded, [request_id])
+        return found.get(request_id, 0)
 
     async def check_store(self) -> str:
         """Empty where the store answers."""

@@ -3,8 +3,8 @@ import pytest
 from joytoken.admin.wallets import (
     StatementQuery,
     VerifyQuery,
-    WalletChange,
     WalletQuery,
+    WalletTopUp,
     adjust,
     show_wallets,
     statement,
@@ -15,7 +15,7 @@ from joytoken.domain.errors import Conflict, GatewayError, InvalidRequest
 
 
 def change(amount, key="k", **more):
-    return WalletChange(amount=amount, idempotency_key=key, **more)
+    return WalletTopUp(amount=amount, idempotency_key=key, **more)
 
 
 def balances(desk, **query):

@@ -53,6 +53,7 @@ from joytoken.admin.models import (
     update_model,
 )
 from joytoken.admin.operation import Operation
+from joytoken.admin.operations_credit import CREDIT_OPERATIONS
 from joytoken.admin.prices import (
     PriceBook,
     PriceDocument,
@@ -101,6 +102,7 @@ from joytoken.admin.wallets import (
     WalletChange,
     WalletList,
     WalletQuery,
+    WalletTopUp,
     WalletTransaction,
     adjust,
     show_wallets,
@@ -151,12 +153,12 @@ KEYS_REVOKE: Operation[KeyRef, KeyDocument] = Operation(
 WALLETS_SHOW: Operation[WalletQuery, WalletList] = Operation(
     "wallets.show", "The wallets of an owner", "GET", "/wallets", WalletQuery, WalletList, show_wallets
 )
-WALLETS_TOP_UP: Operation[WalletChange, WalletTransaction] = Operation(
+WALLETS_TOP_UP: Operation[WalletTopUp, WalletTransaction] = Operation(
     "wallets.top_up",
     "Add credits to a wallet",
     "POST",
     "/wallets/{tier}/top-up",
-    WalletChange,
+    WalletTopUp,
     WalletTransaction,
     top_up,
 )
@@ -369,4 +371,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     INCIDENTS_LIST,
     INCIDENTS_CLOSE,
     ROUTES_EXPLAIN,
+    *CREDIT_OPERATIONS,
 )

@@ -61,6 +61,7 @@ class RequestDocument(msgspec.Struct, kw_only=True):
     hold: str
     cost: str
     charged: str
+    refunded: str
     shortfall: str
     provider_cost_usd: str | None
     charged_usd: str | None
@@ -98,6 +99,7 @@ class MoneyDocument(msgspec.Struct, kw_only=True):
     hold: str
     settled: str
     released: str
+    refunded: str  # of what was settled, given back later
     shortfall: str
     cost: str
     input_bound: int
@@ -136,17 +138,21 @@ class Receipt(msgspec.Struct, kw_only=True):
     notes: list[str]
 
 
-def receipt(record: UsageRecord, price: Price | None) -> Receipt:
-    """The receipt of a usage record; `price` is the row of the price book that the record names."""
+def receipt(record: UsageRecord, price: Price | None, refunded: int = 0) -> Receipt:
+    """The receipt of a usage record; `price` is the row of the price book that the record names.
+
+    `refunded`: nanocredits of its charge that were given back.
+    """
     detail = _detail(record)
     return Receipt(
-        request=request_document(record),
+        request=request_document(record, refunded),
         ending=EndingDocument(name=record.ending, rule=RULES[record.ending], usage_source=record.usage_source),
         money=MoneyDocument(
             accounts=list(detail.hold_accounts),
             hold=format_amount(record.hold),
             settled=format_amount(record.charged),
             released=format_amount(max(record.hold - record.charged, 0)),
+            refunded=format_amount(refunded),
             shortfall=format_amount(record.shortfall),
             cost=format_amount(record.cost),
             input_bound=detail.input_bound,
@@ -172,7 +178,7 @@ def receipt(record: UsageRecord, price: Price | None) -> Receipt:
     )
 
 
-def request_document(record: UsageRecord) -> RequestDocument:
+def request_document(record: UsageRecord, refunded: int = 0) -> RequestDocument:
     """A usage record as it is shown in lists and exports."""
     shown = {name: getattr(record, name) for name in RequestDocument.__struct_fields__ if hasattr(record, name)}
     shown |= {name: format_amount(getattr(record, name)) for name in _CREDITS}
@@ -181,6 +187,7 @@ def request_document(record: UsageRecord) -> RequestDocument:
     return RequestDocument(
         **shown,
         owner=record.owner_id,
+        refunded=format_amount(refunded),
         started_at=spell_time(record.started_us),
         finished_at=spell_time(record.finished_us),
     )

@@ -9,6 +9,7 @@ from joytoken.admin.keys import find_key
 from joytoken.admin.receipts import Receipt, RequestDocument, receipt, request_document
 from joytoken.admin.times import parse_moment
 from joytoken.domain.errors import InvalidRequest, NotFound
+from joytoken.domain.record import UsageRecord
 from joytoken.store.usage_query import UsageQuery
 
 PAGE_MAX = 1000
@@ -78,7 +79,7 @@ def list_requests(desk: Desk, request: RequestQuery) -> RequestPage:
     page = records[: request.limit]
     more = len(records) > len(page)
     return RequestPage(
-        requests=[request_document(record) for record in page],
+        requests=_documents(desk, page),
         next=f"{page[-1].started_us}.{page[-1].request_id}" if more else None,
     )
 
@@ -91,7 +92,8 @@ def show_request(desk: Desk, request: RequestRef) -> Receipt:
         record = found[0] if found else None
     if record is None:
         raise NotFound(f"there is no request {request.id!r}", "unknown_request", param="id")
-    return receipt(record, desk.store.catalog.price(record.price_id) if record.price_id else None)
+    price = desk.store.catalog.price(record.price_id) if record.price_id else None
+    return receipt(record, price, desk.store.usage.refunded([record.request_id]).get(record.request_id, 0))
 
 
 def tail_requests(desk: Desk, request: TailQuery) -> RequestTail:
@@ -102,7 +104,7 @@ def tail_requests(desk: Desk, request: TailQuery) -> RequestTail:
         return RequestTail(requests=[], next=desk.store.usage.last_seq())
     rows = desk.store.usage.since(request.after, request.limit)
     return RequestTail(
-        requests=[request_document(record) for _, record in rows],
+        requests=_documents(desk, [record for _, record in rows]),
         next=rows[-1][0] if rows else request.after,
     )
 
@@ -131,6 +133,11 @@ def zone_of(desk: Desk, filters: UsageFilter) -> str:
             f"{zone!r} is not a time zone such as Europe/Berlin", "unknown_zone", param="zone"
         ) from None
     return zone
+
+
+def _documents(desk: Desk, records: list[UsageRecord]) -> list[RequestDocument]:
+    back = desk.store.usage.refunded([record.request_id for record in records])
+    return [request_document(record, back.get(record.request_id, 0)) for record in records]
 
 
 def _cursor(text: str | None) -> tuple[int, str] | None:

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from joytoken.admin.admin_keys import AdminKeyCreate, create_admin_key
 from joytoken.admin.desk import Desk
 from joytoken.admin.folder import instance
 from joytoken.admin.keys import KeyCreate, create_key
 from joytoken.admin.models import ModelUpdate, update_model
 from joytoken.admin.vault import SECRET_FILE, VaultError, open_vault
-from joytoken.admin.wallets import WalletChange, top_up
+from joytoken.admin.wallets import WalletTopUp, top_up
 from joytoken.config.settings import Settings
 from joytoken.domain.apikey import DEFAULT_OWNER
 from joytoken.domain.errors import Conflict
-from joytoken.domain.ids import ADMIN_PREFIX, SECRET_BYTES, make_secret, secret_digest, secret_hint
 from joytoken.domain.money import parse_amount, short_amount
 from joytoken.domain.tier import TIERS
 from joytoken.providers.presets import offered
@@ -84,13 +84,9 @@ def take_desk(settings: Settings, environ: Mapping[str, str] | None = None) -> D
         raise
 
 
-def new_admin_key(desk: Desk) -> str:
+def new_admin_key(desk: Desk, name: str = "init") -> str:
     """Make one more credential for the management API, and return it."""
-    credential = make_secret(ADMIN_PREFIX, desk.entropy(SECRET_BYTES))
-    hint = secret_hint(credential)
-    desk.store.keys.add_admin(secret_digest(credential.encode(), desk.vault.pepper), hint, desk.now_us())
-    desk.note("admin.create", hint)
-    return credential
+    return create_admin_key(desk, AdminKeyCreate(name=name)).admin_key
 
 
 def _first_run(desk: Desk) -> FirstRun:
@@ -106,7 +102,7 @@ def _first_run(desk: Desk) -> FirstRun:
     for model in echo_models():
         desk.store.catalog.put_model(model)
     made = create_key(desk, KeyCreate(name=_FIRST_KEY))
-    admin = new_admin_key(desk)
+    admin = new_admin_key(desk, _FIRST_KEY)
     desk.store.put_setting(_DONE, str(now))
     return FirstRun(api_key=made.api_key, admin_key=admin)
 
@@ -126,7 +122,7 @@ def _check_secret(desk: Desk) -> None:
 
 
 def _starter(desk: Desk, tier: str) -> None:
-    change = WalletChange(
+    change = WalletTopUp(
         amount=desk.settings.money.starter_credits,
         idempotency_key=f"starter:{DEFAULT_OWNER}:{tier}",
         tier=tier,

@@ -31,6 +31,7 @@ class UsageSum(msgspec.Struct, kw_only=True):
     cached_input_tokens: int
     reasoning_tokens: int
     charged: str
+    refunded: str  # of that, given back by now
     shortfall: str
     charged_usd: str
     provider_cost_usd: str
@@ -81,6 +82,7 @@ def _sum(row: UsageRow, by: list[str], names: dict[str, str]) -> UsageSum:
         cached_input_tokens=row.cached_input_tokens,
         reasoning_tokens=row.reasoning_tokens,
         charged=format_amount(row.charged),
+        refunded=format_amount(row.refunded),
         shortfall=format_amount(row.shortfall),
         charged_usd=format_amount(row.charged_usd),
         provider_cost_usd=format_amount(row.provider_cost_usd),

@@ -3,10 +3,10 @@
 import msgspec
 
 from joytoken.admin.desk import Desk
-from joytoken.admin.times import spell_time
+from joytoken.admin.times import parse_moment, spell_time
 from joytoken.domain.apikey import DEFAULT_OWNER
 from joytoken.domain.errors import InvalidRequest
-from joytoken.domain.ledger import wallet_account
+from joytoken.domain.ledger import CATEGORIES, PRIORITY, PRIORITY_MAX, GrantTerms, wallet_account
 from joytoken.domain.money import NANO, AmountError, format_amount, parse_amount
 from joytoken.domain.tier import DEFAULT_TIER, TIERS, Tier, parse_tier
 from joytoken.store.ledger_types import LedgerTx
@@ -37,6 +37,7 @@ class WalletDocument(msgspec.Struct, kw_only=True):
     frozen: str
     available: str
     usd: str  # what the balance is worth
+    threshold: str | None = None  # below which the webhooks are told
 
 
 class WalletList(msgspec.Struct):
@@ -55,6 +56,19 @@ class WalletChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
+class WalletTopUp(WalletChange, kw_only=True, forbid_unknown_fields=True):
+    """Credits to add to a wallet, as a grant.
+
+    `category` is paid or promo. The grant with the lowest `priority` is burned first; left out, it is 50 for promo and
+    100 for paid. `effective` and `expires` are durations from now, days, or ISO 8601 times.
+    """
+
+    category: str = "paid"
+    priority: int | None = None
+    effective: str | None = None
+    expires: str | None = None
+
+
 class WalletTransaction(msgspec.Struct, kw_only=True):
     """A change of a wallet as it stands in the ledger."""
 
@@ -68,6 +82,8 @@ class WalletTransaction(msgspec.Struct, kw_only=True):
     reason: str
     idempotency_key: str
     at: str
+    other: str | None = None  # the wallet at the other end of a transfer, or the request of a refund
+    grants: list[int] = []  # that it made
 
 
 class StatementQuery(msgspec.Struct, kw_only=True):
@@ -124,7 +140,7 @@ class Verified(msgspec.Struct, kw_only=True):
 
 def show_wallets(desk: Desk, request: WalletQuery) -> WalletList:
     """The wallets of an owner; one that was never topped up is shown empty. Raises InvalidRequest."""
-    tiers = TIERS if request.tier is None else (_tier(request.tier),)
+    tiers = TIERS if request.tier is None else (checked_tier(request.tier),)
     prefix = "wallet:" if request.all else f"wallet:{request.owner}:"
     worth = desk.store.catalog.usd_per_credit()
     rows = {(row.owner_id, row.tier): row for row in desk.store.ledger.accounts(prefix)}
@@ -142,19 +158,39 @@ def show_wallets(desk: Desk, request: WalletQuery) -> WalletList:
                     frozen=format_amount(leased),
                     available=format_amount(free),
                     usd=format_amount(balance * worth.get(tier, 0) // NANO),
+                    threshold=None if row is None or row.low_balance is None else format_amount(row.low_balance),
                 )
             )
     return WalletList(shown)
 
 
-def top_up(desk: Desk, request: WalletChange) -> WalletTransaction:
+def top_up(desk: Desk, request: WalletTopUp) -> WalletTransaction:
     """Add credits. Raises InvalidRequest, or Conflict where the key was used for something else."""
     account, amount = _checked(request)
     if amount <= 0:
         raise InvalidRequest("a top-up is more than 0; to take credits away, adjust", param="amount")
-    now = desk.now_us()
-    tx = desk.store.ledger.top_up(account, amount, request.reason, request.idempotency_key, desk.actor, now)
-    return _told(desk, "wallet.top_up", tx, now)
+    now, zone = desk.now_us(), desk.settings.money.zone
+    category = next((known for known in CATEGORIES if known == request.category), None)
+    if category is None:
+        raise InvalidRequest(f"{request.category!r} is neither paid nor promo", param="category")
+    priority = PRIORITY[category] if request.priority is None else request.priority
+    if not 0 <= priority <= PRIORITY_MAX:
+        raise InvalidRequest(f"a priority is 0 to {PRIORITY_MAX}; the lowest is burned first", param="priority")
+    begins, ends = (
+        None if text is None else parse_moment(text, name, now, ahead=True, zone=zone)
+        for name, text in (("effective", request.effective), ("expires", request.expires))
+    )
+    if ends is not None and ends <= max(begins or now, now):
+        raise InvalidRequest("credits that expire before they are effective are none", param="expires")
+    terms = GrantTerms(category, priority, ends)
+    # A duration means another moment in each repetition: it is the text that must be the same.
+    asked = f"{category} {priority} {request.effective} {request.expires}"
+    return transaction(
+        desk.store.ledger.top_up(
+            account, amount, request.reason, request.idempotency_key, desk.actor, now,
+            terms=terms, effective_us=begins, asked=asked,
+        )
+    )  # fmt: skip
 
 
 def adjust(desk: Desk, request: WalletChange) -> WalletTransaction:
@@ -165,15 +201,16 @@ def adjust(desk: Desk, request: WalletChange) -> WalletTransaction:
     if not request.reason.strip():
         raise InvalidRequest("an adjustment needs a reason", param="reason")
     now = desk.now_us()
-    tx = desk.store.ledger.adjust(account, amount, request.reason, request.idempotency_key, desk.actor, now)
-    return _told(desk, "wallet.adjust", tx, now)
+    return transaction(
+        desk.store.ledger.adjust(account, amount, request.reason, request.idempotency_key, desk.actor, now)
+    )
 
 
 def statement(desk: Desk, request: StatementQuery) -> Statement:
     """The entries of a wallet, newest first. Raises InvalidRequest."""
     if not 1 <= request.limit <= STATEMENT_MAX:
         raise InvalidRequest(f"a page has 1 to {STATEMENT_MAX} entries", param="limit")
-    tier = _tier(request.tier)
+    tier = checked_tier(request.tier)
     # One more than asked for tells whether there is a next page.
     rows = desk.store.ledger.statement(wallet_account(request.owner, tier), request.limit + 1, request.before)
     page = rows[: request.limit]
@@ -207,24 +244,10 @@ def verify(desk: Desk, request: VerifyQuery) -> Verified:  # noqa: ARG001 - ever
     )
 
 
-def _checked(request: WalletChange) -> tuple[str, int]:
-    tier = _tier(request.tier)
-    if not request.owner.strip() or ":" in request.owner:
-        raise InvalidRequest("an owner is a name without colons", param="owner")
-    key = request.idempotency_key
-    if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable():
-        raise InvalidRequest(f"an idempotency key has 1 to {KEY_CHARS_MAX} characters", param="idempotency_key")
-    if len(request.reason) > REASON_CHARS_MAX:
-        raise InvalidRequest(f"a reason has at most {REASON_CHARS_MAX} characters", param="reason")
-    try:
-        return wallet_account(request.owner, tier), parse_amount(request.amount)
-    except AmountError as error:
-        raise InvalidRequest(str(error), param="amount") from None
-
-
-def _told(desk: Desk, action: str, tx: LedgerTx, now: int) -> WalletTransaction:
+def transaction(tx: LedgerTx) -> WalletTransaction:
+    """A change of a wallet as it is shown."""
     owner, tier = tx.account.split(":")[1:]
-    made = WalletTransaction(
+    return WalletTransaction(
         id=tx.tx_id,
         kind=tx.kind,
         owner=owner,
@@ -235,14 +258,47 @@ def _told(desk: Desk, action: str, tx: LedgerTx, now: int) -> WalletTransaction:
         reason=tx.reason,
         idempotency_key=tx.idempotency_key,
         at=spell_time(tx.at_us),
+        other=tx.other or None,
+        grants=list(tx.grants),
     )
-    if tx.at_us == now:  # else it is the answer to a repetition
-        desk.note(action, tx.account, None, made)
-    return made
 
 
-def _tier(text: str) -> Tier:
+def checked_tier(text: str, param: str = "tier") -> Tier:
+    """The tier of this name. Raises InvalidRequest."""
     tier = parse_tier(text)
     if tier is None:
-        raise InvalidRequest(f"{text!r} is not a tier; the tiers are {', '.join(TIERS)}", param="tier")
+        raise InvalidRequest(f"{text!r} is not a tier; the tiers are {', '.join(TIERS)}", param=param)
     return tier
+
+
+def checked_owner(text: str, param: str) -> str:
+    """An owner's name. Raises InvalidRequest."""
+    if not text.strip() or ":" in text:
+        raise InvalidRequest("an owner is a name without colons", param=param)
+    return text
+
+
+def checked_reason(text: str, *, needed: bool) -> None:
+    """Raise InvalidRequest where a reason is too long, or lacks."""
+    if needed and not text.strip():
+        raise InvalidRequest("this needs a reason", param="reason")
+    if len(text) > REASON_CHARS_MAX:
+        raise InvalidRequest(f"a reason has at most {REASON_CHARS_MAX} characters", param="reason")
+
+
+def amount_in(text: str, param: str) -> int:
+    """Nanocredits of an amount. Raises InvalidRequest naming `param`."""
+    try:
+        return parse_amount(text)
+    except AmountError as error:
+        raise InvalidRequest(str(error), param=param) from None
+
+
+def _checked(request: WalletChange) -> tuple[str, int]:
+    tier = checked_tier(request.tier)
+    owner = checked_owner(request.owner, "owner")
+    key = request.idempotency_key
+    if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable():
+        raise InvalidRequest(f"an idempotency key has 1 to {KEY_CHARS_MAX} characters", param="idempotency_key")
+    checked_reason(request.reason, needed=False)
+    return wallet_account(owner, tier), amount_in(request.amount, "amount")

@@ -21,6 +21,9 @@ Lookup = Callable[[str], Awaitable[UsageRecord | None]]
 PriceOf = Callable[[str], Awaitable[Price | None]]
 """The row of the price book with this id."""
 
+RefundedOf = Callable[[str], Awaitable[int]]
+"""What was given back of a request's charge, in nanocredits."""
+
 _REQUEST_ID = re.compile(r"req-[0-9a-f]{32}")
 # What a provider costs is between it and the operator; whoever holds a key sees what they paid.
 _OPERATORS = {
@@ -30,7 +33,9 @@ _OPERATORS = {
 }
 
 
-def request_routes(access: Access, lookup: Lookup, price_of: PriceOf) -> list[BaseRoute]:
+def request_routes(
+    access: Access, lookup: Lookup, price_of: PriceOf, refunded_of: RefundedOf | None = None
+) -> list[BaseRoute]:
     """The receipts of a key's own requests."""
 
     async def show(request: Request) -> Response:
@@ -42,14 +47,15 @@ def request_routes(access: Access, lookup: Lookup, price_of: PriceOf) -> list[Ba
             message = "this key has made no request with this id"
             raise NotFound(message, "unknown_request", param="request_id")
         price = await price_of(record.price_id) if record.price_id else None
-        return answer(payer_receipt(record, price))
+        refunded = 0 if refunded_of is None else await refunded_of(wanted)
+        return answer(payer_receipt(record, price, refunded))
 
     return [Route("/api/v1/requests/{request_id}", show)]
 
 
-def payer_receipt(record: UsageRecord, price: Price | None) -> dict[str, Any]:
+def payer_receipt(record: UsageRecord, price: Price | None, refunded: int = 0) -> dict[str, Any]:
     """A receipt as the payer sees it: all of it but the operator's own cost and margin."""
-    document: dict[str, Any] = msgspec.to_builtins(receipt(record, price))
+    document: dict[str, Any] = msgspec.to_builtins(receipt(record, price, refunded))
     for part, fields in _OPERATORS.items():
         if document[part] is not None:
             for field in fields:

@@ -38,6 +38,10 @@ NEXT = {
     "no_data_dir": "joytoken init, or joytoken serve; for a gateway elsewhere JOY_TOKEN_URL and JOY_TOKEN_ADMIN_KEY",
     "invalid_api_key": "check JOY_TOKEN_ADMIN_KEY or --admin-key (for calls: JOY_TOKEN_API_KEY or --api-key)",
     "unreachable": "check the address, and that the gateway runs: joytoken serve",
+    "unknown_grant": "joytoken wallet grants --all",
+    "unknown_webhook": "joytoken webhooks list",
+    "unknown_admin_key": "joytoken admin-keys list",
+    "last_admin_key": "joytoken admin-keys create NAME",
     "ambiguous_name": "joytoken keys list",
 }
 

@@ -119,6 +119,7 @@ def _print_receipt(out: Output, receipt: Receipt) -> None:
             ("frozen", f"{money.hold} (for at most {money.input_bound} in, {money.output_bound} out)"),
             ("settled", money.settled),
             ("released", money.released),
+            ("refunded", money.refunded if money.refunded.strip("0.") else None),
             ("shortfall", money.shortfall if money.shortfall.strip("0.") else None),
             ("in US dollars", money.charged_usd),
             ("notes", receipt.notes),

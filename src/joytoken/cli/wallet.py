@@ -1,9 +1,26 @@
-"""`joytoken wallet`: balances, top-ups, statements, proof."""
+"""`joytoken wallet`: balances, top-ups, grants, refunds, transfers, statements, proof."""
+
+from typing import Any
 
 import click
 
+from joytoken.admin.grants import GrantQuery, GrantVoid, Refund, Threshold, Transfer
 from joytoken.admin.operations import VERIFY, WALLETS_ADJUST, WALLETS_SHOW, WALLETS_STATEMENT, WALLETS_TOP_UP
-from joytoken.admin.wallets import StatementQuery, VerifyQuery, WalletChange, WalletQuery, WalletTransaction
+from joytoken.admin.operations_credit import (
+    GRANTS_LIST,
+    GRANTS_VOID,
+    REQUESTS_REFUND,
+    WALLETS_THRESHOLD,
+    WALLETS_TRANSFER,
+)
+from joytoken.admin.wallets import (
+    StatementQuery,
+    VerifyQuery,
+    WalletChange,
+    WalletQuery,
+    WalletTopUp,
+    WalletTransaction,
+)
 from joytoken.cli.failure import REFUSED, Stop
 from joytoken.cli.output import Output
 from joytoken.cli.session import Admin, managing
@@ -45,12 +62,15 @@ def show(admin: Admin, out: Output, *, owner: str, tier: str | None, all_: bool)
 @_idempotency_key
 @_tier
 @_owner
+@click.option("--promo", is_flag=True, help="Given, not sold: burned before what was paid for.")
+@click.option("--priority", type=int, metavar="N", help="The lowest is burned first. [default: promo 50, paid 100]")
+@click.option("--effective", metavar="WHEN", help="Not spendable before: 7d, 2027-01-31 or an ISO 8601 time.")
+@click.option("--expires", metavar="WHEN", help="What is left then is gone: 30d, 2027-01-31 or an ISO 8601 time.")
 @click.option("--reason", default="", help="Kept in the ledger.")
 @managing
-def top_up(admin: Admin, out: Output, *, amount: str, idempotency_key: str, tier: str, owner: str, reason: str) -> None:
-    """Add credits to a wallet."""
-    change = WalletChange(amount=amount, idempotency_key=idempotency_key, tier=tier, owner=owner, reason=reason)
-    _show(out, admin.call(WALLETS_TOP_UP, change))
+def top_up(admin: Admin, out: Output, *, promo: bool, **fields: Any) -> None:
+    """Add credits to a wallet, as a grant."""
+    _show(out, admin.call(WALLETS_TOP_UP, WalletTopUp(category="promo" if promo else "paid", **fields)))
 
 
 @wallet.command(context_settings=_NEGATIVE)
@@ -64,6 +84,76 @@ def adjust(admin: Admin, out: Output, *, amount: str, idempotency_key: str, tier
     """Correct a wallet by an amount that may be negative, such as -5."""
     change = WalletChange(amount=amount, idempotency_key=idempotency_key, tier=tier, owner=owner, reason=reason)
     _show(out, admin.call(WALLETS_ADJUST, change))
+
+
+@wallet.command()
+@_tier
+@_owner
+@click.option("--all", "all_", is_flag=True, help="Those that are over, too.")
+@managing
+def grants(admin: Admin, out: Output, *, tier: str, owner: str, all_: bool) -> None:
+    """The grants of a wallet, in the order in which they are burned."""
+    found = admin.call(GRANTS_LIST, GrantQuery(tier=tier, owner=owner, all=all_))
+    if out.as_json:
+        out.document(found)
+        return
+    heads = ("id", "state", "category", "priority", "amount", "remaining", "effective", "expires")
+    rows = [
+        (g.id, g.state, g.category, g.priority, g.amount, g.remaining, g.effective_at, g.expires_at)
+        for g in found.grants
+    ]
+    out.table(heads, rows, right=("id", "priority", "amount", "remaining"))
+
+
+@wallet.command()
+@click.argument("grant_id", metavar="GRANT")
+@_idempotency_key
+@click.option("--reason", required=True, help="Kept in the ledger.")
+@managing
+def void(admin: Admin, out: Output, *, grant_id: str, idempotency_key: str, reason: str) -> None:
+    """End a grant: what remains of it leaves the wallet."""
+    _show(out, admin.call(GRANTS_VOID, GrantVoid(id=grant_id, idempotency_key=idempotency_key, reason=reason)))
+
+
+@wallet.command()
+@click.argument("request_id", metavar="REQUEST")
+@_idempotency_key
+@click.option("--amount", metavar="C", help="Credits, or a share such as 50%. [default: all that is left]")
+@click.option("--reason", required=True, help="Kept in the ledger.")
+@managing
+def refund(admin: Admin, out: Output, *, request_id: str, **fields: Any) -> None:
+    """Give back what a request was charged, or a part of it."""
+    _show(out, admin.call(REQUESTS_REFUND, Refund(id=request_id, **fields)))
+
+
+@wallet.command()
+@click.argument("amount")
+@_idempotency_key
+@_tier
+@_owner
+@click.option("--to-owner", metavar="NAME", help="Whose wallet gets it. [default: the same owner]")
+@click.option("--to-tier", metavar="T", help="Which of theirs. [default: the same tier]")
+@click.option("--to-amount", metavar="C", help="What arrives: between tiers it must be said.")
+@click.option("--reason", default="", help="Kept in the ledger.")
+@managing
+def transfer(admin: Admin, out: Output, **fields: Any) -> None:
+    """Move credits from one wallet to another."""
+    _show(out, admin.call(WALLETS_TRANSFER, Transfer(**fields)))
+
+
+@wallet.command()
+@click.argument("below")
+@_tier
+@_owner
+@managing
+def threshold(admin: Admin, out: Output, *, below: str, tier: str, owner: str) -> None:
+    """Tell the webhooks when a balance falls below BELOW credits; `off` for never."""
+    given = None if below == "off" else below
+    made = admin.call(WALLETS_THRESHOLD, Threshold(below=given, tier=tier, owner=owner))
+    if out.as_json:
+        out.document(made)
+        return
+    out.facts([(name, getattr(made, name)) for name in made.__struct_fields__])
 
 
 @wallet.command()

@@ -228,9 +228,13 @@ class _Reader:
         """What a type cannot say: networks, zones, and settings that must fit each other."""
         if settings is None:
             return
-        for text in settings.server.trusted_proxies:
-            if not _is_network(text):
-                self._wrong("server.trusted_proxies", f"{text!r} is not an address or a network such as 10.0.0.0/8")
+        for name, networks in (
+            ("server.trusted_proxies", settings.server.trusted_proxies),
+            ("webhooks.private_networks", settings.webhooks.private_networks),
+        ):
+            for text in networks:
+                if not _is_network(text):
+                    self._wrong(name, f"{text!r} is not an address or a network such as 10.0.0.0/8")
         try:
             zoneinfo.ZoneInfo(settings.money.zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

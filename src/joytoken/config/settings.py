@@ -159,6 +159,21 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     ] = 600_000
     watch_ms: Annotated[int, _ms("How often a worker looks for others that died or are lost.", 10)] = 1_000
     journal_bytes: Annotated[int, _count("Size of one journal segment.", 64 * KIB)] = 16 * MIB
+    sweep_ms: Annotated[int, _ms("How often a worker looks for grants that begin or end.", 10)] = 1_000
+
+
+class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that are sent to others, such as a low balance."""
+
+    poll_ms: Annotated[int, _ms("How often a worker looks for events to deliver.", 10)] = 1_000
+    timeout_ms: Annotated[int, _ms("Deadline of one delivery, from the connection to the whole answer.")] = 10_000
+    retry_ms: Annotated[int, _ms("Pause after the first failure; doubled after each further one.")] = 5_000
+    retry_ms_max: Annotated[int, _ms("Longest pause between two attempts.")] = 3_600_000
+    retry_hours: Annotated[int, _count("How long a delivery is tried before it is given up.", 1, 8760)] = 72
+    concurrent_max: Annotated[int, _count("Deliveries of one worker at once.", 1, 1000)] = 16
+    private_networks: Annotated[
+        tuple[str, ...], _help("Networks (CIDR) beside the public internet to which events may be sent.")
+    ] = ()
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gateway: Gateway = Gateway()
     upstream: Upstream = Upstream()
     money: Money = Money()
+    webhooks: Webhooks = Webhooks()
     routing: Routing = Routing()
     database: Database = Database()
     log: Log = Log()

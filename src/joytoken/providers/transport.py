@@ -148,7 +148,11 @@ class _Site:
         try:
             async with asyncio.timeout(deadlines.connect_ms / 1000):
                 _, connection = await self.loop.create_connection(
-                    lambda: Connection(self), origin.host, origin.port, ssl=self.tls
+                    lambda: Connection(self),
+                    origin.address or origin.host,
+                    origin.port,
+                    ssl=self.tls,
+                    server_hostname=origin.host if self.tls is not None else None,
                 )
         except TimeoutError:
             message = f"no connection to the provider within {deadlines.connect_ms} ms"

@@ -121,12 +121,14 @@ class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     """A server: `scheme` is `http` or `https`, `host` a name or address (IPv6 without brackets).
 
     Certificates are always verified, against the system's authorities or those in `ca_file` (a PEM file's path).
+    `address`: connect there, whatever the host's name resolves to by then; the certificate is still the host's.
     """
 
     scheme: Literal["http", "https"]
     host: str
     port: int
     ca_file: str | None = None
+    address: str | None = None
 
     @property
     def authority(self) -> str:

@@ -17,6 +17,24 @@ from joytoken.store.setting import generation, raise_generation
 # `Keys.list` takes the name of the type within its class.
 KeyList = list[ApiKey]
 DigestList = list[bytes]
+
+
+class AdminKey(msgspec.Struct, frozen=True):
+    """An administrator's credential, as far as it is kept."""
+
+    digest: bytes
+    name: str
+    hint: str
+    created_us: int
+    revoked_us: int | None
+
+    @property
+    def id(self) -> str:
+        """What names it: of the digest as much as tells it apart, and nothing that opens anything."""
+        return f"adm-{self.digest[:6].hex()}"
+
+
+AdminList = list[AdminKey]
 _LABELS = ("project", "application", "environment", "task")
 _decode_policy = msgspec.json.Decoder(Policy).decode
 
@@ -100,22 +118,35 @@ class Keys:
             return generation(conn), _keys_where(conn, keys.c.generation > since)
 
     @retried
-    def add_admin(self, digest: bytes, hint: str, created_us: int) -> None:
+    def add_admin(self, digest: bytes, hint: str, created_us: int, name: str = "") -> None:
         """Add an administrator's credential. Raises Conflict where the digest is there already."""
         with self._database.write(durable=True, turn=Turn.CONFIGURATION) as conn:
-            if (
-                conn.execute(sa.select(admin_secret.c.digest).where(admin_secret.c.digest == digest)).first()
-                is not None
-            ):
+            if conn.execute(sa.select(admin_secret.c.digest).where(admin_secret.c.digest == digest)).first():
                 raise Conflict("this administrator's credential exists already", "admin_exists")
-            conn.execute(sa.insert(admin_secret).values(digest=digest, hint=hint, created_us=created_us))
+            conn.execute(sa.insert(admin_secret).values(digest=digest, hint=hint, created_us=created_us, name=name))
             raise_generation(conn)
 
     def admins(self) -> DigestList:
-        """The digests of all administrators' credentials, oldest first."""
-        query = sa.select(admin_secret.c.digest).order_by(admin_secret.c.created_us, admin_secret.c.digest)
+        """The digests of all administrators' credentials that are good, oldest first."""
+        return [admin.digest for admin in self.admin_keys() if admin.revoked_us is None]
+
+    def admin_keys(self) -> AdminList:
+        """All administrators' credentials there ever were, oldest first."""
+        columns = [admin_secret.c[name] for name in AdminKey.__struct_fields__]
+        query = sa.select(*columns).order_by(admin_secret.c.created_us, admin_secret.c.digest)
         with self._database.read() as conn:
-            return DigestList(conn.execute(query).scalars())
+            return [AdminKey(*row) for row in conn.execute(query)]
+
+    @retried
+    def revoke_admin(self, digest: bytes, at_us: int) -> None:
+        """End an administrator's credential. Raises Conflict where it is the last good one."""
+        with self._database.write(durable=True, turn=Turn.CONFIGURATION) as conn:
+            good = sa.select(admin_secret.c.digest).where(admin_secret.c.revoked_us.is_(None))
+            if list(conn.execute(good).scalars()) == [digest]:
+                raise Conflict("this is the last admin key: make another one first", "last_admin_key")
+            one = sa.and_(admin_secret.c.digest == digest, admin_secret.c.revoked_us.is_(None))
+            conn.execute(sa.update(admin_secret).where(one).values(revoked_us=at_us))
+            raise_generation(conn)
 
 
 def _key_values(key: ApiKey) -> dict[str, Any]:

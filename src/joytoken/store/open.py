@@ -11,6 +11,7 @@ from joytoken.store.ledger import Ledger
 from joytoken.store.setting import Settings
 from joytoken.store.usage import UsageTable
 from joytoken.store.version import HEAD, schema_state
+from joytoken.store.webhooks import Webhooks
 
 
 class Store:
@@ -29,6 +30,7 @@ class Store:
         self.idempotency = Idempotency(database)
         self.audit = Audit(database)
         self.incidents = Incidents(database)
+        self.webhooks = Webhooks(database)
         self._settings = Settings(database)
 
     def generation(self) -> int:

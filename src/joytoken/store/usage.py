@@ -9,6 +9,7 @@ from joytoken.domain.record import UsageRecord
 from joytoken.store.engine import Database
 from joytoken.store.record import record_of
 from joytoken.store.schema import RECORD_FIELDS, usage_record
+from joytoken.store.schema_credit import refund
 from joytoken.store.usage_query import UsageQuery, conditions
 from joytoken.store.usage_runs import RunSum, run_sums
 from joytoken.store.usage_summary import UsageRow, summarise
@@ -51,6 +52,13 @@ class UsageTable:
             chosen = chosen.where(_started <= before[0], sa.or_(_started < before[0], _id < before[1]))
         with self._database.read() as conn:
             return [record_of(row) for row in conn.execute(chosen.order_by(_started.desc(), _id.desc()).limit(limit))]
+
+    def refunded(self, request_ids: Sequence[str]) -> dict[str, int]:
+        """What was given back of these requests' charges, in nanocredits; requests without a refund are left out."""
+        back = sa.func.sum(refund.c.amount)
+        query = sa.select(refund.c.request_id, back).where(refund.c.request_id.in_(request_ids))
+        with self._database.read() as conn:
+            return {row[0]: int(row[1]) for row in conn.execute(query.group_by(refund.c.request_id))}
 
     def last_seq(self) -> int:
         """The number of the record that arrived last, where `since` begins to follow; 0 where there is none."""

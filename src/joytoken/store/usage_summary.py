@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from joytoken.domain.errors import InvalidRequest
 from joytoken.store.schema import usage_record
+from joytoken.store.schema_credit import refund
 from joytoken.store.usage_query import QUARTER_US, TIMES, UsageQuery, conditions, dimension
 
 SUCCEEDED = ("completed", "completed_counted")  # every other ending counts as an error
@@ -45,6 +46,7 @@ class UsageRow(msgspec.Struct, kw_only=True):
     uncosted: int = 0  # records whose provider cost is not known
     first_token_us: int = 0  # microseconds, summed over `first_tokens`
     first_tokens: int = 0  # records that have a first token's time
+    refunded: int = 0  # of what was charged, given back by now
 
     @property
     def first_token_ms(self) -> float | None:
@@ -53,13 +55,14 @@ class UsageRow(msgspec.Struct, kw_only=True):
 
 
 _SUMS = tuple(name for name in UsageRow.__struct_fields__ if name != "keys")
+_OF_RECORDS = tuple(name for name in _SUMS if name != "refunded")
 
 
 def totals(rows: Iterable[UsageRow]) -> UsageRow:
     """The row of all rows together; its `keys` are empty."""
     total = UsageRow()
     for row in rows:
-        _add(total, [getattr(row, name) for name in _SUMS])
+        _add(total, [getattr(row, name) for name in _SUMS], _SUMS)
     return total
 
 
@@ -75,21 +78,34 @@ def summarise(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: s
     if timed:
         # Both databases divide integers by cutting off.
         groups.append(usage_record.c.started_us.op("/")(QUARTER_US).label("quarter"))
-    select = sa.select(*groups, *(_sum(name).label(name) for name in _SUMS)).where(*conditions(query))
+    select = sa.select(*groups, *(_sum(name).label(name) for name in _OF_RECORDS)).where(*conditions(query))
+    back = sa.select(*groups, sa.func.coalesce(sa.func.sum(refund.c.amount), 0))
+    back = back.join_from(refund, usage_record, usage_record.c.request_id == refund.c.request_id)
+    back = back.where(*conditions(query))
     if groups:
-        select = select.group_by(*(sa.literal_column(group.name) for group in groups))
+        names: list[Any] = [sa.literal_column(group.name) for group in groups]
+        select, back = select.group_by(*names), back.group_by(*names)
     found: dict[tuple[str, ...], UsageRow] = {}
     earliest: dict[tuple[str, ...], int] = {}
+
+    def keys_of(row: Sequence[Any]) -> tuple[str, ...]:
+        values = iter(row)
+        quarter = row[len(groups) - 1] if timed else 0
+        return tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
+
     for row in conn.execute(select):
         quarter = row[len(groups) - 1] if timed else 0
-        values = iter(row)
-        keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
+        keys = keys_of(row)
         into = found.get(keys)
         if into is None:
             into = found[keys] = UsageRow(keys=keys)
         _add(into, row[len(groups) :])
         when = tuple(key for key, name in zip(keys, by, strict=True) if name in TIMES)
         earliest[when] = min(quarter, earliest.get(when, quarter))
+    for row in conn.execute(back):
+        into = found.get(keys_of(row))
+        if into is not None:
+            into.refunded += int(row[-1])
 
     def rank(row: UsageRow) -> tuple[int, int, tuple[str, ...]]:
         when = tuple(key for key, name in zip(row.keys, by, strict=True) if name in TIMES)
@@ -135,6 +151,6 @@ def _sum(name: str) -> sa.ColumnElement[Any]:
     return sa.func.coalesce(sa.func.sum(columns[name]), 0)
 
 
-def _add(into: UsageRow, values: Sequence[Any]) -> None:
-    for name, value in zip(_SUMS, values, strict=True):
+def _add(into: UsageRow, values: Sequence[Any], names: Sequence[str] = _OF_RECORDS) -> None:
+    for name, value in zip(names, values, strict=True):
         setattr(into, name, getattr(into, name) + int(value))  # PostgreSQL sums into decimals
