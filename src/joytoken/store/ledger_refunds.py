@@ -78,10 +78,14 @@ def paid_by(conn: sa.Connection, record: Any) -> list[Paid]:
 
 def given_back(paid: list[Paid], already: int, amount: int, at_us: int) -> list[tuple[GrantTerms, int]]:
     """What the next refund brings: the last that was spent comes back first, with the life that it had left."""
-    back = []
+    back: list[tuple[GrantTerms, int]] = []
     for terms, part, life_us in _stretch(paid[::-1], already, already + amount):
         until = None if life_us is None else at_us + max(life_us, LEAST_LIFE_US)
-        back.append((GrantTerms(terms.category, terms.priority, until), part))
+        brought = GrantTerms(terms.category, terms.priority, until)
+        if back and back[-1][0] == brought:
+            back[-1] = (brought, back[-1][1] + part)
+        else:
+            back.append((brought, part))
     return back
 
 
