@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from joytoken import __version__
+from joytoken.admin.chores import Chores
 from joytoken.admin.desk import Desk
 from joytoken.admin.folder import instance
-from joytoken.admin.upkeep import Upkeep
 from joytoken.admin.vault import VaultError
 from joytoken.api.asgi import build_app
 from joytoken.api.door import Door
@@ -148,7 +148,7 @@ class Worker:
         )
         self.door = _door(self.exchange, settings)
         self._others_flush_s = settings.money.flush_ms / _SECOND_MS + _OTHERS_FLUSH_S if _with_others(desk) else 0.0
-        self._upkeep = Upkeep(desk.acting("joytoken"))
+        self._chores = Chores(desk.acting("joytoken"))
 
     def _build(self, config: ProviderConfig) -> Provider:
         return build_provider(config, self._credential(config), self._pool, self._deadlines)
@@ -167,12 +167,12 @@ class Worker:
         report = await self.escrow.start()
         _tell(self.escrow.worker, report)
         await self.snapshot.start()
-        self._upkeep.start()
+        self._chores.start()
         return report
 
     async def stop(self) -> None:
         """Give every lease back and close everything. Requests have ended by now."""
-        await self._upkeep.stop()
+        await self._chores.stop()
         await self.snapshot.stop()
         await self.escrow.stop()
         await self._pool.aclose()

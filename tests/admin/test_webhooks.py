@@ -7,9 +7,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from joytoken.admin.chores import Chores
 from joytoken.admin.delivery import Forbidden, allowed, resolve, secret_bytes, signature
 from joytoken.admin.grants import Threshold, Transfer, set_threshold, transfer
-from joytoken.admin.upkeep import Upkeep
 from joytoken.admin.wallets import WalletTopUp, adjust, top_up
 from joytoken.admin.webhooks import (
     DeliveryQuery,
@@ -57,7 +57,7 @@ def told(desk, inbox, clock):
 
 
 def deliver(desk):
-    asyncio.run(Upkeep(desk).deliver_due())
+    asyncio.run(Chores(desk).deliver_due())
 
 
 def fall(desk, to="5", key="fall"):
@@ -188,7 +188,7 @@ def test_several_workers_deliver_each_event_once(told, inbox):
         told.store.webhooks.tell(f"evt-{n}", "wallet.low_balance", "w", {"n": str(n)}, NOW_US)
 
     async def together():
-        await asyncio.gather(*[Upkeep(told).deliver_due() for _ in range(4)])
+        await asyncio.gather(*[Chores(told).deliver_due() for _ in range(4)])
 
     asyncio.run(together())
     assert sorted(inbox.ids()) == [f"evt-{n}" for n in range(6)]

@@ -3,6 +3,7 @@
 The event of an account's falling has an id made of the transaction's number: the same fall is the same event.
 """
 
+import hashlib
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,7 +32,7 @@ def tell(conn: sa.Connection, event_id: str, kind: str, subject: str, data: dict
 
 def tell_low_balance(conn: sa.Connection, tx_id: int, account: str, balance: int, threshold: int, at_us: int) -> None:
     """Tell that a wallet's balance fell below its threshold."""
-    _, owner, tier = account.split(":")
+    owner, _, tier = account.partition(":")[2].rpartition(":")
     said = {
         "owner": owner,
         "tier": tier,
@@ -39,4 +40,5 @@ def tell_low_balance(conn: sa.Connection, tx_id: int, account: str, balance: int
         "threshold": format_amount(threshold),
         "transaction": str(tx_id),
     }
-    tell(conn, f"evt-{tx_id}-{owner}-{tier}", LOW_BALANCE, account, said, at_us)
+    which = hashlib.blake2b(account.encode(), digest_size=6).hexdigest()  # an owner's name is no part of a header
+    tell(conn, f"evt-{tx_id}-{which}", LOW_BALANCE, account, said, at_us)

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from joytoken.domain.errors import InvalidRequest
 from joytoken.store.schema import usage_record
-from joytoken.store.schema_credit import refund
 from joytoken.store.usage_query import QUARTER_US, TIMES, UsageQuery, conditions, dimension
+from joytoken.store.usage_refunds import refunds_by
 
 SUCCEEDED = ("completed", "completed_counted")  # every other ending counts as an error
 
@@ -79,33 +79,24 @@ def summarise(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: s
         # Both databases divide integers by cutting off.
         groups.append(usage_record.c.started_us.op("/")(QUARTER_US).label("quarter"))
     select = sa.select(*groups, *(_sum(name).label(name) for name in _OF_RECORDS)).where(*conditions(query))
-    back = sa.select(*groups, sa.func.coalesce(sa.func.sum(refund.c.amount), 0))
-    back = back.join_from(refund, usage_record, usage_record.c.request_id == refund.c.request_id)
-    back = back.where(*conditions(query))
     if groups:
-        names: list[Any] = [sa.literal_column(group.name) for group in groups]
-        select, back = select.group_by(*names), back.group_by(*names)
+        select = select.group_by(*(sa.literal_column(group.name) for group in groups))
     found: dict[tuple[str, ...], UsageRow] = {}
     earliest: dict[tuple[str, ...], int] = {}
-
-    def keys_of(row: Sequence[Any]) -> tuple[str, ...]:
-        values = iter(row)
-        quarter = row[len(groups) - 1] if timed else 0
-        return tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
-
     for row in conn.execute(select):
         quarter = row[len(groups) - 1] if timed else 0
-        keys = keys_of(row)
+        values = iter(row)
+        keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
         into = found.get(keys)
         if into is None:
             into = found[keys] = UsageRow(keys=keys)
         _add(into, row[len(groups) :])
         when = tuple(key for key, name in zip(keys, by, strict=True) if name in TIMES)
         earliest[when] = min(quarter, earliest.get(when, quarter))
-    for row in conn.execute(back):
-        into = found.get(keys_of(row))
-        if into is not None:
-            into.refunded += int(row[-1])
+    for quarter, values, amount in refunds_by(conn, query, by):
+        keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
+        if keys in found:
+            found[keys].refunded += amount
 
     def rank(row: UsageRow) -> tuple[int, int, tuple[str, ...]]:
         when = tuple(key for key, name in zip(row.keys, by, strict=True) if name in TIMES)

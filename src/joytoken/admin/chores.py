@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import ParamSpec, TypeVar
 
 from joytoken.admin.delivery import Sent
 from joytoken.admin.desk import Desk
@@ -18,9 +19,22 @@ from joytoken.store.webhooks import Delivery, State, Webhook
 _HOUR_US = 3_600_000_000
 _MARGIN_US = 5_000_000  # beyond a delivery's own deadline, before somebody else may take it
 _log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class Upkeep:
+async def in_thread(act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run something in a thread. A thread cannot be cancelled: whoever ends this waits for what it has begun."""
+    work = asyncio.ensure_future(asyncio.to_thread(act, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await work
+        raise
+
+
+class Chores:
     """The periodic tasks of one worker."""
 
     def __init__(self, desk: Desk) -> None:
@@ -46,19 +60,19 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Let grants begin and end."""
-        await asyncio.to_thread(self._desk.store.ledger.sweep, self._desk.now_us())
+        await in_thread(self._desk.store.ledger.sweep, self._desk.now_us())
 
     async def deliver_due(self) -> None:
         """Deliver what is due, until nothing is."""
         desk, settings = self._desk, self._desk.settings.webhooks
         store = desk.store.webhooks
-        while await asyncio.to_thread(store.due, desk.now_us()):
+        while await in_thread(store.due, desk.now_us()):
             now = desk.now_us()
             until = now + settings.timeout_ms * 1000 + _MARGIN_US
-            taken = await asyncio.to_thread(store.take, now, until, settings.concurrent_max)
+            taken = await in_thread(store.take, now, until, settings.concurrent_max)
             if not taken:
                 return  # another worker has them
-            known = {webhook.name: webhook for webhook in await asyncio.to_thread(store.list)}
+            known = {webhook.name: webhook for webhook in await in_thread(store.list)}
             await asyncio.gather(*[self._deliver(one, known.get(one.webhook)) for one in taken])
 
     async def _deliver(self, taken: Delivery, webhook: Webhook | None) -> None:
@@ -76,9 +90,9 @@ class Upkeep:
         next_us = now + pause_ms * 1000
         over = last or next_us > taken.at_us + settings.retry_hours * _HOUR_US
         state: State = "delivered" if sent.ok else "given_up" if over else "pending"
-        await asyncio.to_thread(desk.store.webhooks.finish, taken, state, sent.status, sent.error, next_us, now)
+        await in_thread(desk.store.webhooks.finish, taken, state, sent.status, sent.error, next_us, now)
         if sent.gone:
-            await asyncio.to_thread(desk.store.webhooks.disable, taken.webhook)
+            await in_thread(desk.store.webhooks.disable, taken.webhook)
         if not sent.ok:
             _log.warning("event %s to webhook %s: %s (%s)", taken.event_id, taken.webhook, sent.error, state)
 
@@ -90,4 +104,4 @@ class Upkeep:
             except StoreError as error:
                 _log.warning("the store is not available: %s", error)
             except Exception:  # noqa: BLE001 - whatever it was, the next round may succeed
-                _log.exception("upkeep failed, and goes on")
+                _log.exception("a chore failed, and is tried again")
