@@ -23,7 +23,7 @@ class Mutant(NamedTuple):
     wrong: str
 
 
-_WORKERS, _LEDGER = "joytoken.store.ledger_workers", "joytoken.store.ledger"
+_WORKERS, _LEDGER = "joytoken.store.ledger_workers", "joytoken.store.ledger_operator"
 _LATE = "joytoken.store.ledger_late"
 _FLUSHER, _JOURNAL = "joytoken.escrow.flusher", "joytoken.escrow.journal"
 _ENGINE, _RECOVERY = "joytoken.escrow.engine", "joytoken.escrow.recovery"
@@ -35,7 +35,7 @@ MUTANTS = (
         'applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")',
         'applied = conn.execute(WORKER_ROW, {"of": worker_id}).first()[2]',
     ),
-    Mutant("fence on grant", _WORKERS, "WorkerLedger.grant", '_fence(conn, worker_id, epoch, "live")', "pass"),
+    Mutant("fence on grant", _WORKERS, "WorkerLedger._grant", '_fence(conn, worker_id, epoch, "live")', "pass"),
     Mutant("availability check", _WORKERS, "_share", "if available <= 0:", "available = 4 * target\n    if 0:"),
     Mutant("settle cap", _ENGINE, "Escrow.settle", "amount + min(cost - amount, free)", "cost"),
     Mutant("idempotence of settle", _ENGINE, "Escrow.settle", "if outcome is not None:", "if False:"),
