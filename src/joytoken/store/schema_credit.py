@@ -2,12 +2,12 @@
 
 import sqlalchemy as sa
 
-from joytoken.store.schema_columns import SERIAL as _Serial
-from joytoken.store.schema_columns import TEXT as _Text
+from joytoken.store.schema_columns import SERIAL, TEXT, metadata
 from joytoken.store.schema_columns import big as _big
 from joytoken.store.schema_columns import flag as _flag
-from joytoken.store.schema_columns import metadata
 from joytoken.store.schema_columns import text as _text
+
+_Serial, _Text = SERIAL, TEXT
 
 # What a wallet's balance is made of. Of a wallet that is not `mixed`, `remaining` is as of its last transaction that
 # was not usage: what was charged since is burned with the next one.
