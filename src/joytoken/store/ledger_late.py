@@ -13,20 +13,18 @@ import sqlalchemy as sa
 from joytoken.domain.record import UsageRecord, close_record
 from joytoken.store.clock import now_us
 from joytoken.store.engine import retried
-from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, post, save
-from joytoken.store.ledger_types import Batch, Flushed, SettleRow, WorkerFenced, WorkerRow
-from joytoken.store.ledger_workers import (
+from joytoken.store.ledger_batch import (
     PLATFORM,
-    WORKER_ROW,
-    WorkerLedger,
     batch_reason,
     burn_mixed,
     charges_of,
     known_settles,
-    return_leases,
     settle_conflict_row,
     usage_amounts,
 )
+from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, post, save
+from joytoken.store.ledger_types import Batch, Flushed, SettleRow, WorkerFenced, WorkerRow
+from joytoken.store.ledger_workers import WORKER_ROW, WorkerLedger, return_leases
 from joytoken.store.record import record_row
 from joytoken.store.schema import incident, settle_conflict, worker
 

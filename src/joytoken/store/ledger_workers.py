@@ -1,29 +1,25 @@
 """What workers do to the ledger: epochs, grants of leases, and batches of settles behind a fence."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.budget import OWN_RUN_BUDGET, budget_of
-from joytoken.domain.ledger import QUOTA_ISSUED, REVENUE, SHORTFALL, Granted, Want, account_kind
-from joytoken.domain.record import UsageRecord
+from joytoken.domain.ledger import QUOTA_ISSUED, Granted, Want, account_kind
 from joytoken.store.budgets import limit_now
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
+from joytoken.store.ledger_batch import PLATFORM, batch_reason, burn_mixed, charges_of, sifted, usage_amounts
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
-from joytoken.store.ledger_grants import burn_batch
 from joytoken.store.ledger_orders import settle_dues
 from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, SettleRow, WorkerFenced, WorkerState
 from joytoken.store.postgres import to_be_retried
 from joytoken.store.record import USAGE_INSERT_JSON, record_row, rows_json, usage_insert_sql
-from joytoken.store.schema import account, incident, lease, settle_conflict, usage_record, worker
+from joytoken.store.schema import account, incident, lease, worker
 
 _INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
-PLATFORM = (QUOTA_ISSUED, REVENUE, SHORTFALL)
 _RECALL_US = 1_000_000  # how long a grant that fell short asks other workers for their free parts
 
 _worker_seen = sa.select(worker.c.epoch, worker.c.state, worker.c.applied_seq).where(worker.c.id == sa.bindparam("of"))
@@ -64,9 +60,6 @@ _raise_lease = (
 )
 _drop_empty = sa.delete(lease).where(
     _mine, lease.c.account.in_(sa.bindparam("ids", expanding=True)), lease.c.outstanding == 0
-)
-_known = sa.select(usage_record.c.request_id, usage_record.c.cost, usage_record.c.charged).where(
-    usage_record.c.request_id.in_(sa.bindparam("ids", expanding=True))
 )
 
 
@@ -219,7 +212,7 @@ class WorkerLedger:
                     settles = [row for row in settles if row[0] > applied]
                 returns = dict(batch.returns)
                 if sift:
-                    settles = _sift(conn, settles, returns, batch.at_us)
+                    settles = sifted(conn, settles, returns, batch.at_us)
                 self._apply(conn, worker_id, epoch, settles, returns, batch)
                 applied = batch.upto
             conn.execute(_beat, {"of": worker_id, "seq": applied, "at": batch.at_us, "lease": batch.lease_us})
@@ -283,18 +276,6 @@ class WorkerLedger:
         return new
 
 
-def charges_of(settles: list[SettleRow], batch: Batch) -> dict[str, int]:
-    """What a batch, or the part of it that is new, charges on each account."""
-    if batch.charges and len(settles) == len(batch.settles):
-        return {name: charged for name, charged in batch.charges.items() if charged}
-    charges: dict[str, int] = {}
-    for _, accounts, charged, _ in settles:
-        if charged:
-            for name in accounts:
-                charges[name] = charges.get(name, 0) + charged
-    return charges
-
-
 def return_leases(conn: sa.Connection, worker_id: str, epoch: int) -> dict[str, int]:
     """Give everything that an epoch has leased back to its accounts; returns what that was."""
     mine = {"who": worker_id, "in_epoch": epoch}
@@ -305,30 +286,6 @@ def return_leases(conn: sa.Connection, worker_id: str, epoch: int) -> dict[str, 
     save(conn, standings.values())
     conn.execute(sa.delete(lease).where(_mine), mine)
     return left
-
-
-def usage_amounts(charges: dict[str, int], shortfall: int) -> dict[str, int]:
-    """A batch's entries: wallets against revenue, quotas against what was issued, shortfall on the operator."""
-    amounts = {name: -charged for name, charged in charges.items()}
-    wallets = sum(charged for name, charged in charges.items() if account_kind(name) == "wallet")
-    amounts[QUOTA_ISSUED] = sum(charges.values()) - wallets
-    amounts[REVENUE] = wallets + shortfall
-    amounts[SHORTFALL] = -shortfall
-    return amounts
-
-
-def burn_mixed(conn: sa.Connection, tx_id: int, charges: dict[str, int], standings: dict[str, Standing]) -> None:
-    """Burn grants where a wallet has several: a plain one's balance says all there is to say."""
-    mixed = {name: charged for name, charged in charges.items() if standings[name].mixed}
-    if mixed:
-        burn_batch(conn, tx_id, mixed)
-
-
-def batch_reason(records: Iterable[UsageRecord]) -> str:
-    """How many records a batch has, and a digest of their money: so the hash chain covers each record too."""
-    lines = [f"{r.request_id} {r.owner_id} {r.tier} {r.key_id} {r.cost} {r.charged} {r.shortfall}" for r in records]
-    digest = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
-    return f"{len(lines)} records {digest}"
 
 
 def _fence(conn: sa.Connection, worker_id: str, epoch: int, state: WorkerState) -> int:
@@ -375,36 +332,3 @@ def _lend(conn: sa.Connection, worker_id: str, epoch: int, name: str, amount: in
     else:
         row = {"account": name, "worker": worker_id, "epoch": epoch, "outstanding": amount}
         conn.execute(sa.insert(lease), row)
-
-
-def _sift(conn: sa.Connection, settles: list[SettleRow], returns: dict[str, int], at_us: int) -> list[SettleRow]:
-    """Drop settles of requests that are there already; the first outcome stands, and a different second is an alarm."""
-    known = known_settles(conn, settles)
-    fresh: dict[str, SettleRow] = {}
-    for row in settles:
-        _, accounts, charged, record = row
-        first = known.get(record.request_id)
-        if first is None and record.request_id in fresh:
-            earlier = fresh[record.request_id][3]
-            first = (earlier.cost, earlier.charged)
-        if first is None:
-            fresh[record.request_id] = row
-            continue
-        for name in accounts:  # this worker counted it as spent
-            returns[name] = returns.get(name, 0) + charged
-        if first != (record.cost, record.charged):
-            conn.execute(sa.insert(settle_conflict), settle_conflict_row(record, first, at_us))
-    return list(fresh.values())
-
-
-def known_settles(conn: sa.Connection, settles: Iterable[SettleRow]) -> dict[str, tuple[int, int]]:
-    """Cost and charge of those requests that have a record already."""
-    ids = [record.request_id for _, _, _, record in settles]
-    return {row[0]: (row[1], row[2]) for row in conn.execute(_known, {"ids": ids})}
-
-
-def settle_conflict_row(record: UsageRecord, first: tuple[int, int | None], at_us: int) -> dict[str, str | int]:
-    """The alarm of a second outcome that is not the first one."""
-    outcomes = (first, (record.cost, record.charged))
-    said = [msgspec.json.encode({"cost": cost, "charged": charged}).decode() for cost, charged in outcomes]
-    return {"request_id": record.request_id, "first": said[0], "second": said[1], "at_us": at_us}
