@@ -149,6 +149,28 @@ async def test_a_cut_journal_settles_what_is_left_of_it(store, tmp_path, cut):
     assert row(store.ledger).balance == 10_000 - sum(charged)
 
 
+async def test_a_hold_that_is_left_of_a_cut_journal_is_resolved_though_the_store_is_further(store, tmp_path):
+    """What is cut off was in the store already: the numbers of a recovery go on after the store's, not before."""
+    fund(store.ledger, 10_000)
+    escrow = await an_escrow(store.ledger, tmp_path)
+    open_one = await escrow.hold(a_record(1), wants(), 1_000, 70)
+    escrow.called(open_one)
+    ended = await escrow.hold(a_record(2), wants(), 1_000, 70)
+    written = escrow.stats().journal_used_bytes
+    settle(escrow, ended, 500)
+    for number in range(3, 6):
+        settle(escrow, await escrow.hold(a_record(number), wants(), 1_000, 70), 500)
+    await escrow.flush_now()
+    crash(escrow)
+    os.truncate(segment_path(tmp_path, slot(tmp_path).name, 0), written)
+    report = recover(store.ledger, slot(tmp_path), 5_000)
+    assert (report.resolved, report.charged) == (1, 70)
+    assert usage(store, open_one.request_id).ending == "recovered"
+    assert usage(store, ended.request_id).charged == 500
+    assert (row(store.ledger).balance, row(store.ledger).leased) == (10_000 - 4 * 500 - 70, 0)
+    assert store.ledger.verify().first_bad is None
+
+
 def test_kill_9_loses_and_invents_nothing(store, store_url, tmp_path, repository):
     """A child serves requests from a small wallet and keeps a bill of its own; it is killed at random moments."""
     fund(store.ledger, 3_000_000)

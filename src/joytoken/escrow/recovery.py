@@ -121,7 +121,11 @@ def _file(ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, l
     replay = Replay(slot.folder, slot.name, slot.worker, epoch)
     settles, unsettled = _read(replay)
     settled = sum(1 for row in settles if row[0] > applied)
-    rows = settles + _resolve(unsettled, replay.last_seq, at_us)
+    if unsettled and replay.last_seq < applied:
+        # The journal's end is gone, or an earlier recovery died on its way: the store has settles that are not here.
+        for request_id in ledger.settled(unsettled):
+            del unsettled[request_id]
+    rows = settles + _resolve(unsettled, max(replay.last_seq, applied), at_us)
     charged = 0
     for start in range(0, len(rows), BATCH_RECORDS):
         part = rows[start : start + BATCH_RECORDS]
@@ -157,7 +161,7 @@ def _read(replay: Replay) -> tuple[list[SettleRow], dict[str, _Unsettled]]:
 
 
 def _resolve(unsettled: dict[str, _Unsettled], last_seq: int, at_us: int) -> list[SettleRow]:
-    """A settle for each open hold, numbered after the journal's last record: the same ones each time."""
+    """A settle for each open hold, numbered after everything that the journal and the store know."""
     rows: list[SettleRow] = []
     for seq, (_, hold) in enumerate(sorted(unsettled.items()), last_seq + 1):
         record = hold.record

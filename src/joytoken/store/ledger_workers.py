@@ -106,6 +106,11 @@ class WorkerLedger:
         with self._db.read() as conn:
             return {row[0]: row[1] for row in conn.execute(_my_leases, {"who": worker_id, "in_epoch": epoch})}
 
+    def settled(self, request_ids: Iterable[str]) -> set[str]:
+        """Which of these requests have their usage record already."""
+        with self._db.read() as conn:
+            return {row[0] for row in conn.execute(_known, {"ids": list(request_ids)})}
+
     @retried
     def claim(self, worker_id: str) -> tuple[int, int] | None:
         """Take a dead worker's epoch over: its number and watermark; None where there is nothing to recover."""
