@@ -18,7 +18,7 @@ SHELL         := /bin/bash
 MAKEFLAGS     += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve test check test-python test-wheel test-npm bench bench-money build lock clean
+.PHONY: help serve test check test-python test-wheel test-npm chaos bench bench-money build lock clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: $(VENV)/.dev ## Format, lint, types, the floors of the house, and the hou
 	@echo "check: types"; $(BIN)/mypy --no-error-summary
 	@echo "check: floors"; $(BIN)/lint-imports --no-logo > $(VENV)/floors.log || { cat $(VENV)/floors.log; exit 1; }
 	@echo "check: house"; $(BIN)/pytest -q tests/house
+
+chaos: $(VENV)/.dev ## Kill, starve and confuse the gateway, and prove its books; ARGS="--only killed" picks a scene
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(VENV)/.dev ## Measure CPU per request beside nginx and write docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)

@@ -24,6 +24,7 @@ class Heard:
     head: bytes = b""
     body: bytes = b""
     whole: bool = False
+    refused: bool = False  # nobody listened, so that nothing was sent
 
     @property
     def code(self) -> str:
@@ -64,6 +65,7 @@ async def ask(client: Client, data: bytes) -> Heard:
     try:
         reader, writer = await asyncio.open_connection(*client.address)
     except OSError:
+        heard.refused = True
         return heard
     with contextlib.closing(writer), contextlib.suppress(OSError):
         writer.write(data)

@@ -223,6 +223,7 @@ class Stub:
     bill: list[Seen] = field(default_factory=list)
     bill_file: Path | None = None
     connections: int = 0
+    port: int = 0  # where it listens; 0 lets the system choose
 
     def __post_init__(self) -> None:
         self.open: set[_Connection] = set()
@@ -276,7 +277,7 @@ class Stub:
 
     def _run(self, listening: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
-        made = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, backlog=2048)
+        made = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port, backlog=2048)
         server = self._loop.run_until_complete(made)
         self.port = server.sockets[0].getsockname()[1]
         listening.set()

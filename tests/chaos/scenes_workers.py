@@ -1,0 +1,66 @@
+"""Gateways of several processes, and several gateways on one database."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.chaos.stage import SQLITE, Scene, Stage
+from tests.journeys.gateway import wait_for
+
+WORKERS = 2
+
+
+def _worker_killed(stage: Stage) -> None:
+    house = stage.house
+    crowd = house.crowd(house.people(), each=2)
+    for _ in stage.rounds(3, 15):
+        house.served(stage.dice.randrange(1, 4))
+        time.sleep(stage.dice.random() * 0.4)
+        slot, pid = stage.dice.choice(sorted(house.gateway.workers().items()))
+        assert _parent(pid) == house.gateway.process.pid
+        os.kill(pid, signal.SIGKILL)
+        house.kills += 1
+        wait_for(lambda slot=slot, pid=pid: house.gateway.workers()[slot] != pid, "nobody takes its slot")
+        house.drip()
+    house.served()
+    house.heard(crowd)
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _rolling_restart(stage: Stage) -> None:
+    """Two gateways stop and start in turns: whoever finds one closed asks the other, and nobody is turned away."""
+    house = stage.house
+    people = house.people()
+    pair = [house.gateway, house.replica()]
+    crowd = house.crowd(people, each=2, gateways=pair)
+    for number in stage.rounds(2, 8):
+        house.served(10)
+        pair[number % 2].restart()
+    house.served(10)
+    house.heard(crowd)
+    failed = [one for one in house.told if one.status not in (200, 402) or not one.whole]
+    stage.note(f"{len(house.told)} requests of callers with two gateways to choose from, {len(failed)} failed")
+    seen = sorted({f"{one.status} {one.code} {'whole' if one.whole else 'cut'}" for one in failed})
+    assert not failed, f"{len(failed)} of {len(house.told)} requests failed: {', '.join(seen)}"
+
+
+SCENES = [
+    Scene(
+        "worker-killed",
+        "kill -9 of one of two workers, again and again",
+        90,
+        _worker_killed,
+        settings={"server.workers": WORKERS},
+    ),
+    Scene(
+        "rolling-restart",
+        "two gateways on one database restart in turns under load",
+        60,
+        _rolling_restart,
+        not_on={SQLITE: "a database file has one gateway"},
+    ),
+]
