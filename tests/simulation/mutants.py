@@ -41,7 +41,7 @@ MUTANTS = (
     Mutant("idempotence of settle", _ENGINE, "Escrow.settle", "if outcome is not None:", "if False:"),
     Mutant("idempotence of top-up", _LEDGER, "_earlier", "if tx is None:", "if True:"),
     Mutant("replay skipped", _RECOVERY, "_file", "_read(replay)", "([], {})"),
-    Mutant("open holds skipped", _RECOVERY, "_file", "+ _resolve(unsettled, replay.last_seq, at_us)", ""),
+    Mutant("open holds skipped", _RECOVERY, "_file", "+ _resolve(unsettled, max(replay.last_seq, applied), at_us)", ""),
     Mutant("late charge not capped", _LATE, "_capped", "charged = min(charged, max(room, 0))", "pass"),
     Mutant("late records forgotten", _LATE, "LateLedger.flush_late", "if settles:", "if False:"),
     Mutant("leases kept on abandonment", _LATE, "LateLedger.abandon", "return_leases(conn, worker_id, epoch)", "{}"),
