@@ -56,6 +56,11 @@ def batch_reason(records: Iterable[UsageRecord]) -> str:
     return f"{len(lines)} records {digest}"
 
 
+def known_ids(conn: sa.Connection, request_ids: Iterable[str]) -> set[str]:
+    """Which of these requests have a record already."""
+    return {row[0] for row in conn.execute(_known, {"ids": list(request_ids)})}
+
+
 def known_settles(conn: sa.Connection, settles: Iterable[SettleRow]) -> dict[str, tuple[int, int]]:
     """Cost and charge of those requests that have a record already."""
     ids = [record.request_id for _, _, _, record in settles]

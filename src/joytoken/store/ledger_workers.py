@@ -1,6 +1,6 @@
 """What workers do to the ledger: epochs, grants of leases, and batches of settles behind a fence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,7 +11,7 @@ from joytoken.domain.ledger import QUOTA_ISSUED, Granted, Want, account_kind
 from joytoken.store.budgets import limit_now
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
-from joytoken.store.ledger_batch import PLATFORM, batch_reason, burn_mixed, charges_of, sifted, usage_amounts
+from joytoken.store.ledger_batch import PLATFORM, batch_reason, burn_mixed, charges_of, known_ids, sifted, usage_amounts
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
 from joytoken.store.ledger_orders import settle_dues
 from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, SettleRow, WorkerFenced, WorkerState
@@ -109,7 +109,7 @@ class WorkerLedger:
     def settled(self, request_ids: Iterable[str]) -> set[str]:
         """Which of these requests have their usage record already."""
         with self._db.read() as conn:
-            return {row[0] for row in conn.execute(_known, {"ids": list(request_ids)})}
+            return known_ids(conn, request_ids)
 
     @retried
     def claim(self, worker_id: str) -> tuple[int, int] | None:
