@@ -135,7 +135,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     usd_per_credit: UsdPerCredit = UsdPerCredit()
     starter_credits: Annotated[str, _amount("Credits put into each wallet on first run.")] = "1000"
     markup_bps: Annotated[int, _count("Added to seeded prices, in hundredths of a percent.", 0, 1_000_000)] = 0
-    flush_ms: Annotated[int, _ms("Settlements are written to the database at least this often.")] = 50
+    flush_ms: Annotated[int, _ms("Settlements are written to the database at least this often.")] = 100
     flush_records_max: Annotated[int, _count("Settlements of one flush.", 1, 100_000)] = 1000
     hold_wait_ms: Annotated[int, _ms("How long a hold waits for others' releases before it is refused.", 0)] = 150
     lease_seconds: Annotated[int, _count("A lease is sized for so many seconds of spending.", 1, 3600)] = 2

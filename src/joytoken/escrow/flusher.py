@@ -161,7 +161,7 @@ class Flusher:
             return flushed_at + self._retry_s
         if self._urgent or self._stopping or len(self.settles) >= settings.flush_records:
             return now if not self._retry_s else flushed_at + _FIRST_RETRY_S
-        flush_s = settings.flush_ms / 1000
+        flush_s = min(settings.flush_ms, settings.recall_ms) / 1000  # with the settles goes what others want back
         return now + flush_s if self._due is None or self._due > now + flush_s else self._due
 
     def _freeze(self) -> Batch:

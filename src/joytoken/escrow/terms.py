@@ -21,7 +21,7 @@ Level = Literal["process", "power", "central"]  # what a settle survives: `durab
 class EscrowSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits and rhythms of one worker's escrow."""
 
-    flush_ms: int = 50  # a settle reaches the store at most about this much later
+    flush_ms: int = 100  # a settle reaches the store at most about this much later
     flush_records: int = 200  # … or as soon as so many wait
     hold_wait_ms: int = 150  # how long a hold waits for money that others of this worker may release
     grant_wait_ms: int = 2_000  # how long a hold waits for the store's first answer

@@ -27,8 +27,10 @@ class Settler:
         """A usage as the gateway counts it, where the provider reported none."""
         assert trail.content is not None
         tokenizer = trail.choice.model.tokenizer if trail.choice is not None else None
-        counted = self.counter.count_input(trail.content, tokenizer)
-        return Usage(min(counted, trail.input_bound), output_tokens)
+        counted = trail.input_counted
+        if counted is None or counted[0] != tokenizer:
+            counted = trail.input_counted = (tokenizer, self.counter.count_input(trail.content, tokenizer))
+        return Usage(min(counted[1], trail.input_bound), output_tokens)
 
     def bound(self, trail: Trail, usage: Usage, output_bytes: int) -> Usage:
         """A reported usage, held to what the gateway saw; a figure beyond that is noted on the receipt."""

@@ -4,6 +4,7 @@ from time import monotonic
 
 import msgspec
 
+from joytoken.domain.catalog import Tokenizer
 from joytoken.domain.ending import Ending
 from joytoken.domain.errors import GatewayError
 from joytoken.domain.record import Attempt, Detail, Timings, UsageRecord
@@ -37,6 +38,7 @@ class Trail:
     tier_fallbacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     input_bound: int = 0
+    input_counted: tuple[Tokenizer | None, int] | None = None  # the input's tokens as a tokenizer counts them
     output_bound: int = 0
     entered: bool = False  # counted into the key's rates
     reserved_tokens: int = 0
