@@ -73,6 +73,14 @@ def test_an_honest_database_holds(filled):
     assert (report.records, report.accounts) == (8, 7)
 
 
+def test_it_tells_how_far_it_is(filled):
+    database = Database(filled)
+    told = []
+    report = Ledger(database).verify(lambda *step: told.append(step))
+    database.close()
+    assert told == [(n, len(report.checks), check.name) for n, check in enumerate(report.checks)]
+
+
 def test_an_empty_database_holds(url):
     assert look(url).ok
 

@@ -16,6 +16,10 @@ from joytoken.store.open import Store
 DEFAULT_ACTOR = "cli"
 
 
+def silent(done: int, total: int, what: str) -> None:
+    """Tell nobody."""
+
+
 def wall_us() -> int:
     """The time now in unix microseconds."""
     return time.time_ns() // 1000
@@ -32,6 +36,7 @@ class Desk:
     now_us: Callable[[], int] = wall_us
     entropy: Callable[[int], bytes] = secrets.token_bytes
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)  # where providers' credentials may stand
+    progress: Callable[[int, int, str], None] = silent  # told how far a long act is
 
     def acting(self, actor: str) -> "Desk":
         """The same desk for another actor."""

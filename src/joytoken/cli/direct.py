@@ -7,6 +7,7 @@ import msgspec
 from joytoken.admin.desk import Desk
 from joytoken.admin.operation import Operation, Req, Res
 from joytoken.admin.vault import SECRET_FILE, open_vault
+from joytoken.cli.progress import Progress
 from joytoken.config.settings import Settings
 from joytoken.domain.errors import InvalidRequest, NotFound, Unavailable
 from joytoken.store.engine import StoreUnavailable
@@ -25,7 +26,8 @@ class Direct:
             self._store = open_store(settings.database_url)
         except StoreUnavailable as error:
             raise Unavailable(str(error), "store_unavailable") from error
-        self.desk = Desk(self._store, settings, vault, environ=os.environ)
+        self._progress = Progress()
+        self.desk = Desk(self._store, settings, vault, environ=os.environ, progress=self._progress)
 
     def call(self, operation: Operation[Req, Res], request: Req) -> Res:
         """Do one act. Raises GatewayError."""
@@ -38,6 +40,8 @@ class Direct:
             return operation.run(self.desk, checked)
         except StoreUnavailable as error:
             raise Unavailable(str(error), "store_unavailable") from error
+        finally:
+            self._progress.end()
 
     def close(self) -> None:
         """Close the database."""

@@ -17,7 +17,7 @@ from joytoken.store.ledger_types import (
     WorkerState,
 )
 from joytoken.store.schema import account, ledger_entry, ledger_tx
-from joytoken.store.verify import VerifyReport, verify
+from joytoken.store.verify import Progress, VerifyReport, verify
 
 __all__ = [
     "AccountRow",
@@ -115,9 +115,9 @@ class Ledger(OperatorLedger):
             rows = conn.execute(_spent, {"of": account, "from": account + ":", "until": after})
             return {row[0]: -int(row[1]) for row in rows}
 
-    def verify(self) -> VerifyReport:
+    def verify(self, progress: Progress | None = None) -> VerifyReport:
         """Prove the invariants on one consistent view of the database; nothing is locked."""
-        return verify(self._db)
+        return verify(self._db, progress)
 
 
 account_table = account

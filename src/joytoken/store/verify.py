@@ -3,7 +3,6 @@
 Nothing is held in memory but one row per account. Each check names the first row that contradicts it.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
@@ -16,7 +15,8 @@ from joytoken.store import verify_grants
 from joytoken.store.engine import Database
 from joytoken.store.ledger_book import GENESIS, tx_hash
 from joytoken.store.postgres import unbounded
-from joytoken.store.schema import account, lease, ledger_entry, ledger_tx, settle_conflict, usage_record, worker
+from joytoken.store.schema import account, lease, ledger_entry, ledger_tx, usage_record, worker
+from joytoken.store.verify_records import Finding, once
 
 _CHUNK_ROWS = 1_000
 
@@ -43,16 +43,21 @@ class VerifyReport(msgspec.Struct, frozen=True):
         return self.first_bad is None
 
 
-Finding = str | None  # the first bad row
 _Row = Any  # a database row
 
 
-def verify(database: Database) -> VerifyReport:
-    """Prove the invariants of money within one read transaction."""
+# Told before each check: how many are done, of how many, and what comes now.
+Progress = Callable[[int, int, str], None]
+
+
+def verify(database: Database, progress: Progress | None = None) -> VerifyReport:
+    """Prove the invariants of money within one read transaction, which no writer waits for."""
     with database.read() as conn:
         unbounded(conn)
         checks = []
-        for name, look in CHECKS:
+        for done, (name, look) in enumerate(CHECKS):
+            if progress is not None:
+                progress(done, len(CHECKS), name)
             bad = look(conn)
             checks.append(Check(name, bad is None, bad or "holds"))
         accounts = conn.execute(sa.select(sa.func.count()).select_from(account)).scalar_one()
@@ -88,44 +93,6 @@ def _leases(conn: sa.Connection) -> Finding:
     )
     row = conn.execute(query.limit(1)).first()
     return None if row is None else f"account {row[0]}: leased {row[1]}, leases sum to {row[2]}"
-
-
-def _once(conn: sa.Connection) -> Finding:
-    """Each flush brought so many records of this content; the records are there, in that order, and no others."""
-    flushes = sa.select(ledger_tx.c.id, ledger_tx.c.batch, ledger_tx.c.reason).where(ledger_tx.c.kind == "usage")
-    u = usage_record.c
-    records = iter(
-        _stream(
-            conn,
-            sa.select(
-                u.request_id, u.owner_id, u.tier, u.key_id, u.cost, u.charged, u.shortfall, u.worker, u.epoch, u.seq
-            ).order_by(u.ingest_seq),
-        )
-    )
-    for tx in _stream(conn, flushes.order_by(ledger_tx.c.id)):
-        bad = _batch(tx, records)
-        if bad is not None:
-            return bad
-    extra = next(records, None)
-    if extra is not None:
-        return f"usage record {extra.request_id} belongs to no flush"
-    row = conn.execute(sa.select(settle_conflict.c.request_id).limit(1)).first()
-    return None if row is None else f"request {row[0]} was settled twice, differently"
-
-
-def _batch(tx: _Row, records: Iterator[_Row]) -> Finding:
-    count, _, digest = str(tx.reason).partition(" records ")
-    worker_id, epoch, upto = str(tx.batch).rsplit("/", 2)
-    said = hashlib.blake2b(digest_size=16)
-    for n in range(int(count)):
-        row = next(records, None)
-        if row is None:
-            return f"flush {tx.batch} brought {count} records, {n} are there"
-        if row.worker != worker_id or row.epoch != int(epoch) or row.seq > int(upto):
-            return f"flush {tx.batch} lacks a record before {row.request_id}"
-        line = f"{row[0]} {row[1]} {row[2]} {row[3]} {row[4]} {row[5]} {row[6]}"
-        said.update(line.encode() if not n else b"\n" + line.encode())
-    return None if said.hexdigest() == digest else f"flush {tx.batch}: a record is not the one that was brought"
 
 
 def _split(conn: sa.Connection) -> Finding:
@@ -266,7 +233,7 @@ class _Grouped:
 CHECKS: tuple[tuple[str, Callable[[sa.Connection], Finding]], ...] = (
     ("I1 no account below zero, nothing leased that is not there", _bounds),
     ("I2 what is leased is what workers have", _leases),
-    ("I3 one record per request, and none lost or changed", _once),
+    ("I3 one record per request, and none lost or changed", once),
     ("I4 cost = charged + shortfall", _split),
     ("I5 each balance is the sum of its entries", _balances),
     ("I6 what was charged is what the records say", _totals),
