@@ -1,10 +1,11 @@
-"""`joytoken db`: the database's schema."""
+"""`joytoken db`: the database: its schema, its copies."""
 
 import importlib
 
 import click
 import msgspec
 
+from joytoken.cli.db_files import backup, copy, restore
 from joytoken.cli.failure import FAILED, Failure, Stop
 from joytoken.cli.output import Output
 from joytoken.cli.session import json_option, place_options, settings_for
@@ -20,7 +21,7 @@ class Schema(msgspec.Struct):
 
 @click.group()
 def db() -> None:
-    """The database's schema. `joytoken serve` migrates by itself."""
+    """The database: its schema, copies and backups. `joytoken serve` migrates by itself."""
 
 
 @db.command()
@@ -51,6 +52,9 @@ def migrate(*, data_dir: str | None, config: str | None, as_json: bool) -> None:
 
 # The store's own messages call it an upgrade.
 db.add_command(migrate, "upgrade")
+db.add_command(copy)
+db.add_command(backup)
+db.add_command(restore)
 
 
 def _state(data_dir: str | None, config: str | None) -> Schema:

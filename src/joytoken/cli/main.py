@@ -32,7 +32,7 @@ COMMANDS = {
     "config": ("joytoken.cli.config:config", "Check and show the settings."),
     "doctor": ("joytoken.cli.doctor:doctor", "Look for what is wrong, with next steps."),
     "local": ("joytoken.cli.local:local", "A small real model on this machine."),
-    "db": ("joytoken.cli.db:db", "The database's schema."),
+    "db": ("joytoken.cli.db:db", "The database: schema, copy, backup, restore."),
 }
 
 
