@@ -16,6 +16,7 @@ from joytoken.domain.ledger import Want, quota_account, wallet_account
 from joytoken.domain.record import UsageRecord, close_record
 from joytoken.store.ledger import Batch
 from joytoken.store.open import Store, open_store
+from joytoken.store.usage_query import UsageQuery
 
 CREDIT = 10**9
 MONTH_US = 30 * 86_400_000_000
@@ -110,8 +111,57 @@ def _batches(records: int, batch: int, months: int) -> Iterator[list[tuple[int, 
         yield rows
 
 
-def measure(store: Store) -> None:
+QUESTIONS = (
+    ("everything", ()),
+    ("key", ("key",)),
+    ("model", ("model",)),
+    ("project, tier", ("project", "tier")),
+    ("day in UTC", ("day",)),
+    ("day in Berlin", ("day",)),
+    ("day in Kolkata", ("day",)),
+    ("model, day in Berlin", ("model", "day")),
+    ("project, day in Kolkata", ("project", "day")),
+    ("hour in Berlin", ("hour",)),
+    ("end_user", ("end_user",)),
+    ("tag:team", ("tag:team",)),
+)
+ZONES = {"Berlin": "Europe/Berlin", "Kolkata": "Asia/Kolkata"}
+
+
+def roll(store: Store) -> None:
+    """Bring the sums up to date, as the gateway's roller does."""
+    began, cpu, count, longest = time.perf_counter(), time.process_time(), 0, 0.0
+    while True:
+        started = time.perf_counter()
+        part = store.usage.roll()
+        longest = max(longest, time.perf_counter() - started)
+        if not part:
+            break
+        count += part
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    if count:
+        each = f"{cpu / count * 1e6:.1f} CPU µs a record, longest transaction {longest * 1000:.0f} ms"
+        print(f"{count} records added to their sums   {took:6.2f} s   {each}")
+
+
+def ask(store: Store, months: int) -> None:
+    """A month's sums by each kind of grouping."""
+    from_us = START_US + (months - 1) * MONTH_US + 1
+    query = UsageQuery(since_us=from_us, until_us=from_us + MONTH_US)
+    for name, by in QUESTIONS:
+        zone = ZONES.get(name.rpartition(" ")[2], "UTC")
+        times = []
+        for _ in range(3):
+            began = time.perf_counter()
+            rows = store.usage.summary(query, by, zone)
+            times.append(time.perf_counter() - began)
+        print(f"a month by {name:24} {min(times) * 1000:8.1f} ms   {len(rows)} rows")
+
+
+def measure(store: Store, months: int) -> None:
     """Say how long each kind of question takes."""
+    roll(store)
+    ask(store, months)
     began = time.perf_counter()
     report = store.ledger.verify()
     took = time.perf_counter() - began
@@ -136,7 +186,7 @@ def main() -> None:
             fill(store, chosen.records, chosen.batch, chosen.months)
             took = time.perf_counter() - began
             print(f"{chosen.records} records brought in batches of {chosen.batch}   {took:6.2f} s")
-        measure(store)
+        measure(store, chosen.months)
         store.close()
 
 

@@ -12,6 +12,7 @@ from joytoken import __version__
 from joytoken.admin.chores import Chores
 from joytoken.admin.desk import Desk
 from joytoken.admin.folder import instance
+from joytoken.admin.upkeep import Upkeep
 from joytoken.admin.vault import VaultError
 from joytoken.api.asgi import build_app
 from joytoken.api.door import Door
@@ -149,6 +150,7 @@ class Worker:
         self.door = _door(self.exchange, settings)
         self._others_flush_s = settings.money.flush_ms / _SECOND_MS + _OTHERS_FLUSH_S if _with_others(desk) else 0.0
         self._chores = Chores(desk.acting("joytoken"))
+        self._upkeep = Upkeep(self.store, settings.usage)
 
     def _build(self, config: ProviderConfig) -> Provider:
         return build_provider(config, self._credential(config), self._pool, self._deadlines)
@@ -168,11 +170,13 @@ class Worker:
         _tell(self.escrow.worker, report)
         await self.snapshot.start()
         self._chores.start()
+        self._upkeep.start()
         return report
 
     async def stop(self) -> None:
         """Give every lease back and close everything. Requests have ended by now."""
         await self._chores.stop()
+        await self._upkeep.stop()
         await self.snapshot.stop()
         await self.escrow.stop()
         await self._pool.aclose()

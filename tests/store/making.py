@@ -195,6 +195,7 @@ def records_between(draw, since_us, until_us, size=40):
             "key_id": draw(few(("k1", "k2"))),
             "model": draw(few(("m1", "m2", "é"))),
             "project": draw(few(("", "p"))),
+            "end_user": draw(few(("", "u1", "u2"))),
             "tier": draw(few(TIERS)),
             "tags": draw(few(("", "{}", '{"team":"a"}', '{"team":"b","a\\"b.c":"x"}', '{"a\\"b.c":"y"}'))),
             "input_tokens": draw(optional_counts),

@@ -11,6 +11,16 @@ from hypothesis import strategies as st
 
 from joytoken.domain.errors import InvalidRequest
 from joytoken.store.schema import usage_record
+from joytoken.store.schema_rollup import (
+    BESIDE,
+    ROLLED,
+    ROLLUP_SUMS,
+    usage_day,
+    usage_hour,
+    usage_label,
+    usage_quarter,
+)
+from joytoken.store.setting import put_value
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_query import UsageQuery
 from joytoken.store.usage_summary import UsageRow, totals
@@ -35,7 +45,7 @@ WINDOWS = [
     ("Asia/Kathmandu", moment_us(2026, 12, 31)),
     ("UTC", moment_us(2026, 12, 31)),
 ]
-BY = ("model", "key", "project", "tier", "ending", "day", "hour", "tag:team", 'tag:a"b.c', "tag:none")
+BY = ("model", "key", "project", "tier", "ending", "day", "hour", "tag:team", 'tag:a"b.c', "tag:none", "end_user")
 
 
 def value_of(made, name, zone):
@@ -77,6 +87,14 @@ def ordered(rows):
     return sorted(rows, key=lambda row: row.keys)
 
 
+def wipe(database):
+    with database.write(durable=False) as conn:
+        conn.execute(usage_record.delete())
+        for table in (usage_label, usage_quarter, usage_hour, usage_day, *BESIDE):
+            conn.execute(table.delete())
+        put_value(conn, ROLLED, "0")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=120)
 @given(data=st.data())
 def test_sums_are_the_oracles(database, data):
@@ -84,20 +102,32 @@ def test_sums_are_the_oracles(database, data):
     records = data.draw(making.records_between(midday - DAY_US, midday + 2 * DAY_US))
     by = tuple(data.draw(st.lists(st.sampled_from(BY), max_size=4, unique=True)))
     since = data.draw(st.none() | st.integers(midday - DAY_US, midday + DAY_US))
+    until = data.draw(st.none() | st.integers(midday, midday + 2 * DAY_US))
     model = data.draw(st.sampled_from((None, "m1")))
-    with database.write(durable=False) as conn:
-        conn.execute(usage_record.delete())
-    making.fill(database, records)
+    wipe(database)
+    # Some were added to their sums, in parts; the rest has come since.
+    upto = data.draw(st.integers(0, len(records)))
+    making.fill(database, records[:upto])
+    part = data.draw(st.integers(1, 50))
+    while UsageTable(database).roll(part):
+        pass
+    making.fill(database, records[upto:])
 
-    rows = UsageTable(database).summary(UsageQuery(since_us=since, model=model), by, zone)
+    rows = UsageTable(database).summary(UsageQuery(since_us=since, until_us=until, model=model), by, zone)
 
-    counted = [made for made in records if made.started_us >= (since or 0) and model in (None, made.model)]
+    counted = [
+        made for made in records if (since or 0) <= made.started_us < (until or 2**60) and model in (None, made.model)
+    ]
     assert ordered(rows) == ordered(oracle(counted, by, zone))
     assert totals(rows) == sums_of((), counted)
 
 
 def at(number, moment, **changes):
     return making.record(number, started_us=moment, **changes)
+
+
+def test_the_tables_have_every_sum():
+    assert ("keys", *ROLLUP_SUMS) == UsageRow.__struct_fields__
 
 
 def test_the_day_with_twenty_five_hours(database):

@@ -211,6 +211,14 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[str, _help("Database URL; empty means SQLite in the data folder.")] = ""
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage records and their sums."""
+
+    roll_ms: Annotated[int, _ms("How often what has come since is added to the sums that reports read.", 10)] = 1000
+    roll_records_max: Annotated[int, _count("Records added to them in one transaction.", 1, 100_000)] = 1000
+    roll_parts_max: Annotated[int, _count("Such transactions, one after the other, before it rests.", 1)] = 100
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True):
     """What is written to standard error while serving. No secret and no prompt, at any level."""
 
@@ -244,6 +252,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: Webhooks = Webhooks()
     routing: Routing = Routing()
     database: Database = Database()
+    usage: Usage = Usage()
     log: Log = Log()
     models: dict[str, ModelOverride] = {}
 

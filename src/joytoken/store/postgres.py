@@ -32,6 +32,7 @@ class Turn(IntEnum):
     LEDGER = 1  # append to the hash chain
     CONFIGURATION = 2  # change keys, catalog or settings
     MIGRATION = 3
+    ROLLUP = 4  # carry usage records into their sums
 
 
 def take_turn(conn: sa.Connection, turn: Turn) -> None:

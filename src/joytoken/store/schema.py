@@ -7,7 +7,7 @@ columns. Columns that hold JSON text are called so here, since a database sees o
 import sqlalchemy as sa
 
 from joytoken.domain.record import UsageRecord
-from joytoken.store import schema_budget, schema_credit  # noqa: F401 - their tables are part of all
+from joytoken.store import schema_budget, schema_credit, schema_rollup  # noqa: F401 - their tables are part of all
 from joytoken.store.schema_columns import SERIAL, TEXT, metadata
 from joytoken.store.schema_columns import big as _big
 from joytoken.store.schema_columns import flag as _flag

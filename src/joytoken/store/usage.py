@@ -11,6 +11,7 @@ from joytoken.store.record import record_of
 from joytoken.store.schema import RECORD_FIELDS, usage_record
 from joytoken.store.schema_credit import refund
 from joytoken.store.usage_query import UsageQuery, conditions
+from joytoken.store.usage_roll import ROLL_RECORDS_MAX, roll
 from joytoken.store.usage_runs import RunSum, run_sums
 from joytoken.store.usage_summary import UsageRow, summarise
 
@@ -83,6 +84,10 @@ class UsageTable:
         """The sums of these runs, or of those right below them."""
         with self._database.read() as conn:
             return run_sums(conn, run_ids, below=below, owner=owner)
+
+    def roll(self, records_max: int = ROLL_RECORDS_MAX) -> int:
+        """Bring the sums that `summary` reads up to date with the next records, at most so many; returns how many."""
+        return roll(self._database, records_max)
 
     def export(self, query: UsageQuery = _EVERYTHING) -> Iterator[UsageRecord]:
         """Every record that is there now, oldest first; what arrives meanwhile is left out.

@@ -10,6 +10,7 @@ from joytoken.store.schema import usage_record
 
 QUARTER_US = 900_000_000  # every time zone's days and hours begin on a quarter of an hour
 TAG = "tag:"
+SUCCEEDED = ("completed", "completed_counted")  # every other ending counts as an error
 # Dimensions by name, and the column of each.
 COLUMNS: dict[str, sa.Column[Any]] = {
     "model": usage_record.c.model,
@@ -55,13 +56,15 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
 _EQUAL = tuple(name for name in UsageQuery.__struct_fields__ if not name.endswith("_us"))
 
 
+def filters(query: UsageQuery) -> dict[str, str]:
+    """What a record's columns must be equal to."""
+    values = {name: getattr(query, name) for name in _EQUAL}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def conditions(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
     """The query as conditions, all of which hold."""
-    found: list[sa.ColumnElement[bool]] = []
-    for name in _EQUAL:
-        value = getattr(query, name)
-        if value is not None:
-            found.append(usage_record.c[name] == value)
+    found: list[sa.ColumnElement[bool]] = [usage_record.c[name] == value for name, value in filters(query).items()]
     if query.correlation_id:
         # Said literally, since the index covers only rows of which this is known.
         found.append(usage_record.c.correlation_id != sa.literal_column("''"))
@@ -72,6 +75,37 @@ def conditions(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
     if query.until_us is not None:
         found.append(usage_record.c.started_us < query.until_us)
     return found
+
+
+def unindexed(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
+    """The same, said so that no index is used for them: of few records, found by another one, those that count."""
+    started = usage_record.c.started_us + sa.literal_column("0")
+    found: list[sa.ColumnElement[bool]] = [
+        usage_record.c[name].concat(sa.literal_column("''")) == value for name, value in filters(query).items()
+    ]
+    if query.since_us is not None:
+        found.append(started >= query.since_us)
+    if query.until_us is not None:
+        found.append(started < query.until_us)
+    return found
+
+
+def record_sum(name: str) -> sa.ColumnElement[Any]:
+    """One of `schema_rollup.ROLLUP_SUMS` over usage records: 0 where there are none."""
+    columns = usage_record.c
+    if name == "requests":
+        return sa.func.count()
+    if name == "errors":
+        return sa.func.coalesce(sa.func.sum(sa.case((columns.ending.in_(SUCCEEDED), 0), else_=1)), 0)
+    if name == "uncosted":
+        return sa.func.count() - sa.func.count(columns.provider_cost_usd)
+    if name == "first_tokens":
+        return sa.func.count(columns.first_token_ms)
+    if name == "first_token_us":
+        # Whole microseconds: a sum of floats would depend on the order of the rows.
+        whole = sa.cast(sa.func.round(columns.first_token_ms * 1000), sa.BigInteger)
+        return sa.func.coalesce(sa.func.sum(whole), 0)
+    return sa.func.coalesce(sa.func.sum(columns[name]), 0)
 
 
 def dimension(name: str, dialect: str) -> sa.ColumnElement[Any]:

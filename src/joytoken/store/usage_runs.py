@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.store.schema import usage_record
-from joytoken.store.usage_summary import SUCCEEDED
+from joytoken.store.usage_query import SUCCEEDED
 
 _NONE: sa.ColumnElement[str] = sa.literal_column("''")  # said literally: the indexes cover only rows that have a run
 

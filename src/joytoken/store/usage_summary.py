@@ -1,6 +1,7 @@
 """Sums of usage by any dimensions, exact in every time zone.
 
-The database sums by quarter of an hour; days and hours are folded together here, where the time zone's rules are known.
+The database sums by quarter of an hour, or by a local day or hour; what belongs together is folded together here, where
+the time zone's rules are known.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,11 +13,10 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.errors import InvalidRequest
-from joytoken.store.schema import usage_record
-from joytoken.store.usage_query import QUARTER_US, TIMES, UsageQuery, conditions, dimension
+from joytoken.store.schema_rollup import ROLLUP_SUMS
+from joytoken.store.usage_cube import Piece, of_records, pieces
+from joytoken.store.usage_query import QUARTER_US, TIMES, UsageQuery, conditions
 from joytoken.store.usage_refunds import refunds_by
-
-SUCCEEDED = ("completed", "completed_counted")  # every other ending counts as an error
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
@@ -54,8 +54,7 @@ class UsageRow(msgspec.Struct, kw_only=True):
         return self.first_token_us / self.first_tokens / 1000 if self.first_tokens else None
 
 
-_SUMS = tuple(name for name in UsageRow.__struct_fields__ if name != "keys")
-_OF_RECORDS = tuple(name for name in _SUMS if name != "refunded")
+_SUMS = (*ROLLUP_SUMS, "refunded")
 
 
 def totals(rows: Iterable[UsageRow]) -> UsageRow:
@@ -72,27 +71,24 @@ def summarise(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: s
     Raises InvalidRequest for an unknown dimension or time zone.
     """
     times = _Times(zone)
-    timed = any(name in TIMES for name in by)
-    plain = [name for name in by if name not in TIMES]
-    groups: list[sa.Label[Any]] = [dimension(name, conn.dialect.name).label(f"d{n}") for n, name in enumerate(plain)]
-    if timed:
-        # Both databases divide integers by cutting off.
-        groups.append(usage_record.c.started_us.op("/")(QUARTER_US).label("quarter"))
-    select = sa.select(*groups, *(_sum(name).label(name) for name in _OF_RECORDS)).where(*conditions(query))
-    if groups:
-        select = select.group_by(*(sa.literal_column(group.name) for group in groups))
+    parts = pieces(conn, query, by, times.zone)
+    if parts is None:
+        timed = any(name in TIMES for name in by)
+        parts = [Piece(of_records(by, conditions(query), conn.dialect.name), timed)]
+    plain = sum(name not in TIMES for name in by)
     found: dict[tuple[str, ...], UsageRow] = {}
     earliest: dict[tuple[str, ...], int] = {}
-    for row in conn.execute(select):
-        quarter = row[len(groups) - 1] if timed else 0
-        values = iter(row)
-        keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
-        into = found.get(keys)
-        if into is None:
-            into = found[keys] = UsageRow(keys=keys)
-        _add(into, row[len(groups) :])
-        when = tuple(key for key, name in zip(keys, by, strict=True) if name in TIMES)
-        earliest[when] = min(quarter, earliest.get(when, quarter))
+    for part in parts:
+        for row in conn.execute(part.select):
+            quarter = row[plain] if part.timed else 0
+            values = iter(row)
+            keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
+            into = found.get(keys)
+            if into is None:
+                into = found[keys] = UsageRow(keys=keys)
+            _add(into, row[plain + part.timed :])
+            when = tuple(key for key, name in zip(keys, by, strict=True) if name in TIMES)
+            earliest[when] = min(quarter, earliest.get(when, quarter))
     for quarter, values, amount in refunds_by(conn, query, by):
         keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
         if keys in found:
@@ -112,7 +108,7 @@ class _Times:
 
     def __init__(self, zone: str) -> None:
         try:
-            self._zone = ZoneInfo(zone)
+            self.zone = ZoneInfo(zone)
         except (KeyError, ValueError, OSError) as unknown:
             raise InvalidRequest(f"there is no time zone {zone!r}", "unknown_zone", param="zone") from unknown
         self._seen: dict[int, str] = {}
@@ -120,28 +116,11 @@ class _Times:
     def label(self, name: str, quarter: int) -> str:
         local = self._seen.get(quarter)
         if local is None:
-            moment = datetime.fromtimestamp(quarter * (QUARTER_US // 1_000_000), self._zone)
+            moment = datetime.fromtimestamp(quarter * (QUARTER_US // 1_000_000), self.zone)
             local = self._seen[quarter] = moment.isoformat(timespec="minutes")
         return local[:10] if name == "day" else f"{local[:14]}00{local[16:]}"
 
 
-def _sum(name: str) -> sa.ColumnElement[Any]:
-    columns = usage_record.c
-    if name == "requests":
-        return sa.func.count()
-    if name == "errors":
-        return sa.func.coalesce(sa.func.sum(sa.case((columns.ending.in_(SUCCEEDED), 0), else_=1)), 0)
-    if name == "uncosted":
-        return sa.func.count() - sa.func.count(columns.provider_cost_usd)
-    if name == "first_tokens":
-        return sa.func.count(columns.first_token_ms)
-    if name == "first_token_us":
-        # Whole microseconds: a sum of floats would depend on the order of the rows.
-        whole = sa.cast(sa.func.round(columns.first_token_ms * 1000), sa.BigInteger)
-        return sa.func.coalesce(sa.func.sum(whole), 0)
-    return sa.func.coalesce(sa.func.sum(columns[name]), 0)
-
-
-def _add(into: UsageRow, values: Sequence[Any], names: Sequence[str] = _OF_RECORDS) -> None:
+def _add(into: UsageRow, values: Sequence[Any], names: Sequence[str] = ROLLUP_SUMS) -> None:
     for name, value in zip(names, values, strict=True):
         setattr(into, name, getattr(into, name) + int(value))  # PostgreSQL sums into decimals
