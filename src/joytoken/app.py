@@ -90,9 +90,7 @@ class Worker:
         self._deadlines = _deadlines(settings)
         self.escrow = _escrow(desk, slot)
         windows = Windows(settings.money.zone)
-        self.keyring = (
-            Keyring(desk.vault.pepper, windows, limits.limiter) if limits else Keyring(desk.vault.pepper, windows)
-        )
+        self.keyring = Keyring(desk.vault.pepper, windows, *((limits.limiter,) if limits else ()))
         adapters = Adapters(self._build)
         self.counter = Counter()
         self.snapshot = Snapshot(

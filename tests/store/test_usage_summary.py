@@ -127,7 +127,7 @@ def at(number, moment, **changes):
 
 
 def test_the_tables_have_every_sum():
-    assert ("keys", *ROLLUP_SUMS) == UsageRow.__struct_fields__
+    assert {"keys", *ROLLUP_SUMS} == set(UsageRow.__struct_fields__) - {"refunded"}  # refunds have a table of their own
 
 
 def test_the_day_with_twenty_five_hours(database):
