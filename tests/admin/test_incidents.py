@@ -46,12 +46,12 @@ def test_an_incident_is_shown_until_its_journal_came_back(desk, lost):
 
 def test_an_incident_whose_disk_is_gone_is_closed_by_hand(desk, lost):
     (incident,) = list_incidents(desk, IncidentQuery()).incidents
-    closed = close_incident(desk, IncidentRef(id=incident.id)).closed
+    closed = close_incident(desk, IncidentRef(id=str(incident.id))).closed
     assert closed is not None
-    assert close_incident(desk, IncidentRef(id=incident.id)).closed == closed
+    assert close_incident(desk, IncidentRef(id=str(incident.id))).closed == closed
     assert desk.store.audit.list()[0].action == "incident.close"
     with pytest.raises(NotFound):
-        close_incident(desk, IncidentRef(id=99))
+        close_incident(desk, IncidentRef(id="99"))
 
 
 def test_incidents_come_in_pages(desk):

@@ -1,7 +1,9 @@
 """Every operation of `spec/openapi.yaml`, tried on a running gateway: status and answer are as the file says."""
 
+import contextlib
 import json
 import re
+import sqlite3
 from functools import cache
 from urllib.parse import quote
 
@@ -114,7 +116,44 @@ def walk(server, stub):
     walk.call("DELETE", f"{manage}/models/{{name}}", name="spare/one")
     walk.call("DELETE", f"{manage}/providers/{{name}}", name="spare")
     walk.call("GET", f"{manage}/audit")
+    _walk_credit(walk, manage, request_id)
+    _walk_hooks(walk, manage)
+    _walk_incidents(walk, manage, server)
     return walk
+
+
+def _walk_credit(walk, manage, request_id):
+    wallet = {"tier": "standard", "query": "?owner=walker"}
+    promo = {"amount": "2", "owner": "walker", "category": "promo"}
+    walk.call("POST", f"{manage}/wallets/{{tier}}/top-up", promo, tier="standard", headers={"Idempotency_Key": "c"})
+    move = {"owner": "walker", "amount": "1", "to_owner": "other", "reason": "a test"}
+    walk.call("POST", f"{manage}/wallets/{{tier}}/transfer", move, tier="standard", headers={"Idempotency_Key": "d"})
+    walk.call("PUT", f"{manage}/wallets/{{tier}}/threshold", {"owner": "walker", "below": "1"}, tier="standard")
+    grants = walk.call("GET", f"{manage}/wallets/{{tier}}/grants", **wallet)["grants"]
+    void = next(grant["id"] for grant in grants if grant["category"] == "promo")
+    walk.call(
+        "POST", f"{manage}/grants/{{id}}/void", {"reason": "a test"}, id=str(void), headers={"Idempotency_Key": "e"}
+    )
+    refund = {"reason": "a test"}
+    walk.call("POST", f"{manage}/requests/{{id}}/refund", refund, id=request_id, headers={"Idempotency_Key": "f"})
+
+
+def _walk_hooks(walk, manage):
+    walk.call("PUT", f"{manage}/webhooks/{{name}}", {"url": "http://127.0.0.1:9/hook"}, name="walked")
+    walk.call("GET", f"{manage}/webhooks")
+    walk.call("POST", f"{manage}/webhooks/{{name}}/test", {}, name="walked")
+    walk.call("GET", f"{manage}/webhooks/deliveries")
+    walk.call("DELETE", f"{manage}/webhooks/{{name}}", name="walked")
+    made = walk.call("POST", f"{manage}/admin-keys", {"name": "walker"})
+    walk.call("GET", f"{manage}/admin-keys")
+    walk.call("POST", f"{manage}/admin-keys/{{id}}/revoke", {}, id=made["id"])
+
+
+def _walk_incidents(walk, manage, server):
+    with contextlib.closing(sqlite3.connect(server.data_dir / "joytoken.db", timeout=30)) as database, database:
+        database.execute("INSERT INTO incident (at_us, kind, subject, detail) VALUES (1, 'noticed', 'walker', '')")
+    (found,) = walk.call("GET", f"{manage}/incidents")["incidents"]
+    walk.call("POST", f"{manage}/incidents/{{id}}/close", {}, id=str(found["id"]))
 
 
 def test_every_operation_answers_as_described(walk):

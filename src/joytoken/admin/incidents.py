@@ -1,5 +1,6 @@
 """Incidents: what happened to money that an operator should know of, such as a node that was lost with its journal."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ class IncidentQuery(msgspec.Struct, kw_only=True):
 class IncidentRef(msgspec.Struct, kw_only=True):
     """Which incident."""
 
-    id: int
+    id: str
 
 
 class IncidentDocument(msgspec.Struct, kw_only=True):
@@ -68,7 +69,8 @@ def list_incidents(desk: Desk, request: IncidentQuery) -> IncidentList:
 
 def close_incident(desk: Desk, request: IncidentRef) -> IncidentDocument:
     """Close an incident that will not close by itself: the node's disk is gone. Raises NotFound."""
-    row = desk.store.incidents.close(request.id)
+    number = int(request.id) if re.fullmatch(r"\d{1,18}", request.id) else 0
+    row = desk.store.incidents.close(number)
     if row is None:
         raise NotFound(f"there is no incident {request.id}", "unknown_incident", param="id")
     desk.note("incident.close", str(row.id))

@@ -39,7 +39,7 @@ def list_(admin: Admin, out: Output, *, open_: bool, limit: int) -> None:
 @managing
 def close(admin: Admin, out: Output, *, incident: int) -> None:
     """Close an incident that will not close by itself: its node's disk is gone."""
-    done = admin.call(INCIDENTS_CLOSE, IncidentRef(id=incident))
+    done = admin.call(INCIDENTS_CLOSE, IncidentRef(id=str(incident)))
     if out.as_json:
         out.document(done)
     else:

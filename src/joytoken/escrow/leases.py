@@ -55,6 +55,10 @@ class Lease:
         """Whether there is anything left, here or elsewhere, as far as is known."""
         return bool(self.free or self.held or self.returning or self.available or self.elsewhere)
 
+    def left(self) -> tuple[int, bool]:
+        """By what it compares as the one that has the least: what is left, and a limit before a wallet."""
+        return self.free + self.returning + self.available, self.limit is None
+
     def target(self, need: int, lease_s: float, now: float) -> int:
         """How much to ask for, in nanocredits, where at least `need` is needed now."""
         if now < self.strict_until:

@@ -119,7 +119,7 @@ class Supply:
             else:
                 self._refuse(waiter, Closed("the store does not answer"))
             return
-        lease = min(short or waiter.leases, key=lambda each: each.free + each.available)  # the one that has the least
+        lease = min(short or waiter.leases, key=Lease.left)
         self._shorts += 1
         self._refuse(waiter, Short(lease.account, waiter.amount, lease.free + lease.available))
 
