@@ -253,27 +253,57 @@ class Replay:
 
     def __iter__(self) -> Iterator[tuple[int, int, Any]]:
         """Each whole record: its number, its kind, its body."""
+        for number, kind, data in self.encoded():
+            yield number, kind, read_body(kind, data)
+
+    def encoded(self) -> Iterator[tuple[int, int, bytes]]:
+        """Each whole record: its number, its kind, its body for `read_body`."""
         for first, crc, data in self._segments:
             if self.last_seq and first != self.last_seq + 1:
                 self.missing = True
             yield from self._records(data, first, crc)
 
-    def _records(self, data: bytes | mmap.mmap, seq: int, header_crc: int) -> Iterator[tuple[int, int, Any]]:
-        position = _HEADER_BYTES
-        while position + _BODY_AT <= len(data):
+    def _records(self, data: bytes | mmap.mmap, seq: int, header_crc: int) -> Iterator[tuple[int, int, bytes]]:
+        position, size = _HEADER_BYTES, len(data)
+        while position + _BODY_AT <= size:
             length, crc, number, kind = _RECORD.unpack_from(data, position)
-            if not length:
-                return
             end = position + length
-            if length < _BODY_AT or end > len(data) or number != seq:
+            if length < _BODY_AT or end > size or number != seq:
                 return
-            record = data[position : position + 4] + b"\0\0\0\0" + data[position + 8 : end]
-            if zlib.crc32(record, header_crc) != crc:
+            head = _RECORD.pack(length, 0, number, kind)  # over its own place as zeros
+            body = data[position + _BODY_AT : end]
+            if zlib.crc32(body, zlib.crc32(head, header_crc)) != crc:
                 self.torn = True
                 return
-            yield number, kind, _decoders[kind].decode(record[_BODY_AT:])
+            yield number, kind, body
             self.last_seq = seq
             position, seq = end, seq + 1
+
+
+def read_body(kind: int, data: bytes) -> Any:
+    """A record's body."""
+    return _decoders[kind].decode(data)
+
+
+class _RequestOnly(msgspec.Struct, array_like=True, gc=False):
+    request_id: str
+
+
+class _HoldRequest(msgspec.Struct, array_like=True, gc=False):
+    amount: msgspec.Raw
+    input_cost: msgspec.Raw
+    accounts: msgspec.Raw
+    called: bool
+    progress: int
+    record: _RequestOnly
+
+
+_hold_request = msgspec.msgpack.Decoder(_HoldRequest)
+
+
+def held_request(data: bytes) -> str:
+    """The request of a HOLD, without the rest: nearly every hold of a journal has its settle behind it."""
+    return _hold_request.decode(data).record.request_id
 
 
 def _mapped(path: Path) -> bytes | mmap.mmap:

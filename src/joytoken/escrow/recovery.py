@@ -9,11 +9,14 @@ import fcntl
 import os
 import re
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from joytoken.domain.record import UsageRecord, close_record
-from joytoken.escrow.journal import CALLED, HOLD, PROGRESS, SETTLE, HoldBody, Replay
+from joytoken.escrow.journal import CALLED, HOLD, PROGRESS, SETTLE, HoldBody, Replay, held_request, read_body
 from joytoken.escrow.terms import Closed, RecoveryReport
 from joytoken.store.engine import StoreUnavailable
 from joytoken.store.ledger import Batch, Ledger, SettleRow
@@ -68,12 +71,14 @@ def _locked(descriptor: int) -> bool:
 
 
 class _Unsettled:
-    """A hold of which no settle is in the journal."""
+    """A hold of which no settle is in the journal; and what was said of it after it was written."""
 
-    __slots__ = ("accounts", "amount", "called", "input_cost", "progress", "record")
+    __slots__ = ("called", "hold", "progress")
 
-    def __init__(self, body: HoldBody) -> None:
-        self.amount, self.input_cost, self.accounts, self.called, self.progress, self.record = body
+    def __init__(self, hold: bytes) -> None:
+        self.hold = hold  # as the journal has it
+        self.called = False
+        self.progress = -1
 
 
 def recovered_cost(called: bool, progress: int, input_cost: int) -> int:  # noqa: FBT001 - a fact of the journal
@@ -119,56 +124,96 @@ def recover(ledger: Ledger, slot: Slot, at_us: int, own_epoch: int | None = None
 def _file(ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, late: bool) -> RecoveryReport:
     """Bring what a journal proves beyond the watermark to the store."""
     replay = Replay(slot.folder, slot.name, slot.worker, epoch)
-    settles, unsettled = _read(replay)
-    settled = sum(1 for row in settles if row[0] > applied)
-    if unsettled and replay.last_seq < applied:
-        # The journal's end is gone, or an earlier recovery died on its way: the store has settles that are not here.
-        for request_id in ledger.settled(unsettled):
-            del unsettled[request_id]
-    rows = settles + _resolve(unsettled, max(replay.last_seq, applied), at_us)
-    charged = 0
-    for start in range(0, len(rows), BATCH_RECORDS):
-        part = rows[start : start + BATCH_RECORDS]
-        if part[-1][0] > applied:
-            part = [row for row in part if row[0] > applied]
-            batch = Batch(part[-1][0], part, {}, at_us)
-            if late:
-                ledger.flush_late(slot.worker, epoch, batch)
-            else:
-                ledger.flush(slot.worker, epoch, batch, recovering=True)
-            charged += sum(row[2] for row in part)
-    return RecoveryReport(epoch, settled, len(unsettled), charged, replay.torn, replay.missing, slot.worker, late)
+    with _Filing(ledger, slot.worker, epoch, applied, at_us, late=late) as filing:
+        unsettled = _read(replay, filing)
+        settled = filing.count
+        if unsettled and replay.last_seq < applied:
+            # The journal's end is gone, or an earlier recovery died on its way: the store has settles not found here.
+            for request_id in ledger.settled(unsettled):
+                del unsettled[request_id]
+        for row in _resolve(unsettled, max(replay.last_seq, applied), at_us):
+            filing.add(row)
+    return RecoveryReport(
+        epoch, settled, len(unsettled), filing.charged, replay.torn, replay.missing, slot.worker, late
+    )
 
 
-def _read(replay: Replay) -> tuple[list[SettleRow], dict[str, _Unsettled]]:
-    settles: list[SettleRow] = []
+class _Filing:
+    """Brings settles to the store in batches, each while the next one is read."""
+
+    def __init__(self, ledger: Ledger, worker: str, epoch: int, applied: int, at_us: int, *, late: bool) -> None:
+        self._bring = ledger.flush_late if late else partial(ledger.flush, recovering=True)
+        self._worker = worker
+        self._epoch = epoch
+        self._applied = applied
+        self._at_us = at_us
+        self._rows: list[SettleRow] = []
+        self._pool = ThreadPoolExecutor(1, "recovery")
+        self._underway: Future[object] | None = None
+        self.count = 0  # of those that the store did not have
+        self.charged = 0  # nanocredits, of these
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._pool:
+            if kind is None:
+                self._send()
+                self._wait()
+
+    def add(self, row: SettleRow) -> None:
+        """Bring this settle, unless the store has it. Raises what bringing an earlier one raised."""
+        if row[0] > self._applied:
+            self._rows.append(row)
+            self.count += 1
+            self.charged += row[2]
+            if len(self._rows) >= BATCH_RECORDS:
+                self._send()
+
+    def _send(self) -> None:
+        self._wait()
+        if self._rows:
+            batch = Batch(self._rows[-1][0], self._rows, {}, self._at_us)
+            self._rows = []
+            self._underway = self._pool.submit(self._bring, self._worker, self._epoch, batch)
+
+    def _wait(self) -> None:
+        if self._underway is not None:
+            self._underway.result()
+
+
+def _read(replay: Replay, filing: _Filing) -> dict[str, _Unsettled]:
+    """File the settles; returns the holds that have none."""
     unsettled: dict[str, _Unsettled] = {}
-    body: Any
-    for seq, kind, body in replay:
+    for seq, kind, data in replay.encoded():
         if kind == HOLD:
-            unsettled[body[5].request_id] = _Unsettled(body)
-        elif kind == CALLED:
-            if body in unsettled:
-                unsettled[body].called = True
-        elif kind == PROGRESS:
-            if body[0] in unsettled:
-                unsettled[body[0]].progress = body[1]
+            unsettled[held_request(data)] = _Unsettled(data)
         elif kind == SETTLE:
-            accounts, record = body
+            accounts, record = read_body(kind, data)
             unsettled.pop(record.request_id, None)
-            settles.append((seq, accounts, record.charged, record))
-    return settles, unsettled
+            filing.add((seq, accounts, record.charged, record))
+        elif kind == CALLED:
+            hold = unsettled.get(read_body(kind, data))
+            if hold is not None:
+                hold.called = True
+        elif kind == PROGRESS:
+            request_id, progress = read_body(kind, data)
+            if request_id in unsettled:
+                unsettled[request_id].progress = progress
+    return unsettled
 
 
-def _resolve(unsettled: dict[str, _Unsettled], last_seq: int, at_us: int) -> list[SettleRow]:
+def _resolve(unsettled: dict[str, _Unsettled], last_seq: int, at_us: int) -> Iterator[SettleRow]:
     """A settle for each open hold, numbered after everything that the journal and the store know."""
-    rows: list[SettleRow] = []
+    body: HoldBody
     for seq, (_, hold) in enumerate(sorted(unsettled.items()), last_seq + 1):
-        record = hold.record
-        cost = recovered_cost(hold.called, hold.progress, hold.input_cost)
-        charged = close_recovered(record, cost, hold.amount, at_us)
-        rows.append((seq, hold.accounts, charged, record))
-    return rows
+        body = read_body(HOLD, hold.hold)
+        amount, input_cost, accounts, called, progress, record = body
+        progress = hold.progress if hold.progress >= 0 else progress
+        cost = recovered_cost(called or hold.called, progress, input_cost)
+        charged = close_recovered(record, cost, amount, at_us)
+        yield (seq, accounts, charged, record)
 
 
 def close_recovered(record: UsageRecord, cost: int, amount: int, at_us: int) -> int:
