@@ -7,9 +7,11 @@ import pytest
 import sqlalchemy as sa
 
 from joytoken.domain.ledger import Want
+from joytoken.escrow.terms import EscrowSettings
 from joytoken.store.engine import Database, StoreUnavailable, retried
 from joytoken.store.ledger import Batch, Ledger
 from joytoken.store.open import open_store
+from joytoken.store.postgres import IDLE_MS, Turn, unbounded
 from joytoken.store.schema import account, setting
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_query import UsageQuery
@@ -31,7 +33,7 @@ def database(postgres_url):
     [
         ("lock_timeout", "5s"),
         ("statement_timeout", "30s"),
-        ("idle_in_transaction_session_timeout", "1min"),
+        ("idle_in_transaction_session_timeout", "10s"),
         ("synchronous_commit", "on"),
         ("application_name", "joytoken"),
     ],
@@ -40,6 +42,30 @@ def test_every_wait_is_bounded(database, name, value):
     for block in (database.read(), database.write(durable=False)):
         with block as conn:
             assert conn.exec_driver_sql(f"SHOW {name}").scalar() == value
+
+
+def test_a_proof_may_pause_for_longer(database):
+    with database.read() as conn:
+        unbounded(conn)
+        assert conn.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "1min"
+        assert conn.exec_driver_sql("SHOW statement_timeout").scalar() == "0"
+
+
+def test_who_stands_still_in_a_transaction_loses_it_before_the_others_lose_their_leases(postgres_url, monkeypatch):
+    assert EscrowSettings().lease_deadline_ms > 2 * IDLE_MS
+    monkeypatch.setattr("joytoken.store.postgres.IDLE_MS", 200)
+    still, other = Database(postgres_url), Database(postgres_url)
+
+    def stand_still():
+        with still.write(durable=False, turn=Turn.LEDGER) as conn:
+            with other.write(durable=False, turn=Turn.LEDGER) as free:
+                assert free.exec_driver_sql("SELECT 1").scalar() == 1
+            conn.exec_driver_sql("SELECT 1")
+
+    with pytest.raises(StoreUnavailable):
+        stand_still()
+    still.close()
+    other.close()
 
 
 def test_a_commit_outlives_the_server_whatever_the_server_thinks(database, postgres_url):

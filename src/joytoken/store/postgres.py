@@ -11,7 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 STATEMENT_MS = 30_000  # the longest statement; a migration and a proof have no bound
-IDLE_MS = 60_000  # the longest pause within a transaction
+# The longest pause within a transaction. A process that stands still in one keeps everybody else from its locks, and
+# they must not lose their leases' deadline by that.
+IDLE_MS = 10_000
+LONG_IDLE_MS = 60_000  # … of a migration, a proof, a copy
 CONNECT_S = 5
 RECYCLE_S = 1_800  # connections older than this are made anew, so that a moved server is found
 # A peer that is gone without a word is noticed after about 25 s, or 10 s where something was sent to it.
@@ -45,6 +48,7 @@ def unbounded(conn: sa.Connection) -> None:
     """Let the statements of this transaction take as long as they take."""
     if conn.dialect.name != "sqlite":
         conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        conn.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {LONG_IDLE_MS}")
 
 
 def postgres_engine(url: sa.URL, busy_ms: int, options: dict[str, Any]) -> sa.Engine:
