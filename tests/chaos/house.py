@@ -10,6 +10,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,9 @@ import psycopg
 from joytoken.domain.money import parse_amount
 from tests.chaos.crowd import Ask, Crowd, Told
 from tests.chaos.provider import Provider
+from tests.chaos.world import World
 from tests.journeys.gateway import Customer, Gateway, wait_for
 from tests.journeys.wire import Client
-from tests.postgres import PostgresServer
 
 PLENTY = "1000"
 DRIP = "0.05"  # what a dry wallet is given between two accidents
@@ -34,18 +35,29 @@ SLOW = "slow?words=40&pause_ms=20"
 USUAL = (Ask("chaos/quick"), Ask("chaos/quick", stream=True), Ask("chaos/slow", stream=True))
 
 
+_ELSEWHERE = """
+import json, sqlite3, sys
+print(json.dumps(sqlite3.connect(sys.argv[1], timeout=60).execute(sys.argv[2]).fetchall()))
+"""
+
+
 class Books:
     """The database, read past the gateway."""
 
-    def __init__(self, url: str, file: Path) -> None:
+    def __init__(self, url: str, file: Path, prefix: Sequence[str] = ()) -> None:
         self.url = url
         self._file = file
+        self._prefix = prefix
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query gives."""
         if self.url:
             with psycopg.connect(self.url, autocommit=True) as opened:
                 return opened.execute(query).fetchall()
+        if self._prefix:  # the file is where the gateway is
+            command = [*self._prefix, sys.executable, "-c", _ELSEWHERE, str(self._file), query]
+            done = subprocess.run(command, check=True, capture_output=True)
+            return [tuple(row) for row in json.loads(done.stdout)]
         with contextlib.closing(sqlite3.connect(self._file, timeout=60)) as opened:
             return opened.execute(query).fetchall()
 
@@ -61,9 +73,11 @@ class Books:
 class ChaosGateway(Gateway):
     """A gateway on either database, whose start can be broken off too."""
 
-    def __init__(self, command: Path, folder: Path, settings: dict[str, Any], *, first: bool = True) -> None:
-        super().__init__(command, folder, settings, first=first)
-        self.books = Books(settings.get("database.url", ""), self.data_dir / "joytoken.db")
+    def __init__(
+        self, command: Path, folder: Path, settings: dict[str, Any], world: World, url: str, *, first: bool = True
+    ) -> None:
+        super().__init__(command, folder, settings, first=first, environment=world.environment, prefix=world.prefix)
+        self.books = Books(url, self.data_dir / "joytoken.db", world.prefix)
 
     def leases(self) -> list[tuple[Any, ...]]:
         """Its own workers' alone: a replica may be at work."""
@@ -85,14 +99,10 @@ class House:
     """One gateway at work for a scene. `funds` and `limits` are what was given out, by owner and by key."""
 
     def __init__(
-        self,
-        command: Path,
-        folder: Path,
-        server: PostgresServer | None,
-        dice: random.Random,
-        settings: dict[str, Any] | None = None,
+        self, command: Path, world: World, dice: random.Random, settings: dict[str, Any] | None = None
     ) -> None:
-        self.folder, self.server, self.dice = folder, server, dice
+        folder, server = world.folder, world.server
+        self.folder, self.server, self.world, self.dice = folder, server, world, dice
         self.kills = self.requests = 0
         self.told: list[Told] = []
         self.funds: dict[str, int] = {}
@@ -101,13 +111,13 @@ class House:
         self._url = server.create() if server is not None else ""
         self._drips = 0
         self._open = contextlib.ExitStack()
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             self.provider = Provider(folder)
             self._open.callback(self.provider.close)
-            given = {"gateway.progress_ms": 50, **(settings or {})} | ({"database.url": self._url} if server else {})
-            self._settings = given
-            self.gateway = ChaosGateway(command, folder / "gateway", given)
+            self.settings = {"gateway.progress_ms": 50, **(settings or {})}
+            if server is not None:
+                self.settings["database.url"] = world.reached(self._url)
+            self.gateway = ChaosGateway(command, folder / "gateway", self.settings, world, self._url)
             self.gateways = [self.gateway]
             self._open.callback(self.gateway.end)
             self.gateway.start()
@@ -131,7 +141,7 @@ class House:
         folder = self.folder / f"replica-{len(self.gateways)}"
         (folder / "data").mkdir(parents=True, mode=0o700)
         shutil.copy(self.gateway.data_dir / "secret", folder / "data" / "secret")  # a database belongs to one secret
-        made = ChaosGateway(Path(self.gateway.command[0]), folder, self._settings, first=False)
+        made = ChaosGateway(Path(self.gateway.command[-1]), folder, self.settings, self.world, self._url, first=False)
         made.admin_key = self.gateway.admin_key
         self._open.callback(made.end)
         self.gateways.append(made)
@@ -200,9 +210,9 @@ class House:
         """Wait until the gateway says that it can serve."""
         wait_for(lambda: Client(self.gateway.url).get("/ready").status == 200, "it does not become ready again")
 
-    def kill(self) -> None:
-        """End the gateway without a warning."""
-        self.gateway.kill()
+    def kill(self, which: Gateway | None = None) -> None:
+        """End a gateway without a warning: the first, where none is named."""
+        (which or self.gateway).kill()
         self.kills += 1
 
     def kill_everything(self) -> None:

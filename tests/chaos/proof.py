@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from tests.chaos.crowd import Told
 
 SHOWN_MAX = 3  # examples of each kind of error
-ASSUMED = ("recovered", "client_gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +27,10 @@ class Record:
     cost: int
     ending: str
     started_us: int
+    late: bool = False  # brought by the journal of a worker that had been given up
 
-    @property
-    def day(self) -> str:
-        return datetime.fromtimestamp(self.started_us / 1_000_000, UTC).date().isoformat()
+    def day(self, zone: tzinfo) -> str:
+        return datetime.fromtimestamp(self.started_us / 1_000_000, zone).date().isoformat()
 
 
 @dataclass
@@ -44,7 +43,9 @@ class Finding:
     overspent: int = 0  # wallets or limits that gave more than they had
     inexact: int = 0  # balances that are not funds minus charges, answers that told another charge
     unknown: int = 0  # calls whose hold was destroyed with a part of the journal
-    assumed: int = 0  # charged by the gateway's journal, though the provider was not reached
+    assumed: int = 0  # charged by the gateway's journal, though a death came before the provider was reached
+    left: int = 0  # … though their caller hung up before that
+    capped: int = 0  # answers that were charged less than they said: their worker had been given up, its money with it
     verified: bool = False
     endings: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -56,7 +57,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Case:
-    """All that is compared. `touched` and `gone`: requests of which a part, or all, was cut out of the journal."""
+    """All that is compared. `touched` and `gone`: requests of which a part, or all, was cut out of the journal.
+
+    `windows`: what each account of a key's day says was spent of it.
+    """
 
     calls: Mapping[str, int]
     records: list[Record]
@@ -64,6 +68,8 @@ class Case:
     balances: Mapping[str, int]
     funds: Mapping[str, int]
     limits: Mapping[str, int]
+    windows: Mapping[tuple[str, str], int]
+    zone: tzinfo = UTC
     conflicts: int = 0
     touched: AbstractSet[str] = frozenset()
     gone: AbstractSet[str] = frozenset()
@@ -93,8 +99,9 @@ def _calls(case: Case, by_id: Mapping[str, Record], made: Finding) -> None:
         made.problems.append(f"{case.conflicts} requests were settled a second time, differently")
     # A hold says that the call is about to be made: who dies between the two leaves a call that must be assumed.
     paid = [one for one in case.records if one.charged and one.request_id not in case.calls]
-    made.assumed = sum(1 for one in paid if one.ending in ASSUMED)
-    paid = [one for one in paid if one.ending not in ASSUMED]
+    made.assumed = sum(one.ending == "recovered" for one in paid)
+    made.left = sum(one.ending == "client_gone" for one in paid)
+    paid = [one for one in paid if one.ending not in ("recovered", "client_gone")]
     made.inexact += len(paid)
     made.problems += [f"{one.request_id} was charged, and the provider not called" for one in paid[:SHOWN_MAX]]
 
@@ -108,6 +115,8 @@ def _answers(case: Case, by_id: Mapping[str, Record], made: Finding) -> None:
         if record is None:
             made.lost += 1
             wrong.append(f"{one.request_id} was answered, and no record knows of it")
+        elif record.late and record.charged + record.shortfall == one.charged:
+            made.capped += record.shortfall > 0
         elif one.charged != record.charged:
             made.inexact += 1
             wrong.append(f"{one.request_id} was told a charge of {one.charged}, its record says {record.charged}")
@@ -120,7 +129,8 @@ def _money(case: Case, made: Finding) -> None:
     by_limit: Counter[tuple[str, str]] = Counter()
     for record in case.records:
         spent[record.owner] += record.charged
-        by_limit[record.key_id, record.day] += record.charged
+        if record.key_id in case.limits:
+            by_limit[record.key_id, record.day(case.zone)] += record.charged
         if record.charged < 0 or record.charged + record.shortfall != record.cost:
             made.inexact += 1
             wrong.append(f"{record.request_id}: {record.charged} + {record.shortfall} is not {record.cost}")
@@ -133,7 +143,14 @@ def _money(case: Case, made: Finding) -> None:
             made.inexact += 1
             wrong.append(f"the wallet of {owner} has {left}; {funds} - {spent[owner]} is {funds - spent[owner]}")
     for (key_id, day), charged in by_limit.items():
-        if charged > case.limits.get(key_id, charged):
+        if charged > case.limits[key_id]:
             made.overspent += 1
             wrong.append(f"the key {key_id} may spend {case.limits[key_id]} a day, and spent {charged} on {day}")
+    for window in sorted(set(case.windows) | set(by_limit)):
+        said, charged = case.windows.get(window, 0), by_limit[window]
+        if said != charged:
+            made.inexact += 1
+            wrong.append(
+                f"the key {window[0]} spent {charged} of what was admitted on {window[1]}; its limit lost {said}"
+            )
     made.problems += wrong[: 2 * SHOWN_MAX]

@@ -60,7 +60,14 @@ def _remarks(outcomes: Sequence[Outcome]) -> list[str]:
         if found.unknown:
             made.append(f"- {name}: unknown: {found.unknown} calls whose record was destroyed with the journal.")
         if found.assumed:
-            made.append(f"- {name}: {found.assumed} charged for a call that the death came before (its input alone).")
+            made.append(f"- {name}: {found.assumed} charged for the input of a call that a death came before.")
+        if found.left:
+            made.append(f"- {name}: {found.left} charged for the input of a call before which its caller hung up.")
+        if found.capped:
+            made.append(
+                f"- {name}: {found.capped} charged less than their answer said: their worker had been given up, "
+                "and the money lent to others."
+            )
         made += [f"- **{name}: {problem}**" for problem in found.problems]
     return made
 

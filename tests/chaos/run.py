@@ -13,7 +13,7 @@ from pathlib import Path
 
 import joytoken
 from tests.chaos.report import into, markdown, plain
-from tests.chaos.scenes import NOT_PLAYED, SCENES
+from tests.chaos.scenes import SCENES
 from tests.chaos.stage import DATABASES, Outcome, Scene, Theatre
 
 KILLS_MIN = 100  # of a full run
@@ -32,8 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"chaos: seed {seed}, {len(chosen)} scenes, at most {given.minutes:g} minutes", flush=True)
     with contextlib.closing(theatre):
         outcomes = _play(theatre, chosen, given.database or DATABASES, time.monotonic() + given.minutes * 60)
-    if not given.only:
-        outcomes += [Outcome(name, "", seed, not_run=why) for name, why in NOT_PLAYED.items()]
     print("\n" + plain(outcomes))
     if given.json:
         given.json.write_text(json.dumps({"seed": seed, "outcomes": [one.document() for one in outcomes]}, indent=2))
@@ -53,7 +51,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the table between the marks of a document")
     parser.add_argument("--list", action="store_true", help="name the scenes")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.report and (given.only or given.database or given.short):
+        parser.error("--report is of a whole run: without --only, --database and --short")
+    return given
 
 
 def _play(theatre: Theatre, scenes: Sequence[Scene], databases: Sequence[str], end: float) -> list[Outcome]:

@@ -1,7 +1,6 @@
-"""Processes that die, stand still, or lose the end of what they wrote."""
+"""Processes that die, or lose the end of what they wrote."""
 
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ _HEADER_BYTES = 256  # of a journal segment
 def _killed(stage: Stage) -> None:
     house = stage.house
     crowd = house.crowd(house.people(), each=2)
-    for _ in stage.rounds(2, 40):
+    for _ in stage.rounds(2, 50):
         house.served(stage.dice.randrange(1, 4))
         time.sleep(stage.dice.random() * 0.4)
         house.kill()
@@ -97,26 +96,8 @@ def _journalled(stage: Stage, folder: Path) -> dict[str, tuple[int, ...]]:
     return {request_id: tuple(kinds) for request_id, kinds in found.items()}
 
 
-def _stopped_clock(stage: Stage) -> None:
-    """SIGSTOP: for everybody else time goes on. Longer than the deadline of its leases, in a full run."""
-    house = stage.house
-    pause_s = stage.size(2, 33)
-    crowd = house.crowd(house.people())
-    house.served()
-    process = house.gateway.process
-    for _ in stage.rounds(1, 1):
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(pause_s)
-        process.send_signal(signal.SIGCONT)
-        house.ready()
-        house.served()
-    house.heard(crowd)
-    stage.note(f"stopped for {pause_s} s; a lease's deadline is 30 s")
-
-
 SCENES = [
-    Scene("killed", "kill -9 of the gateway at random moments, at times of its recovery", 200, _killed),
+    Scene("killed", "kill -9 of the gateway at random moments, at times of its recovery", 110, _killed),
     Scene("all-killed", "kill -9 of the gateway and its provider at once", 60, _everything_killed),
     Scene("journal-cut", "kill -9, and the journal cut off at a random byte", 60, _journal_cut),
-    Scene("stopped", "SIGSTOP for longer than a lease's deadline, then SIGCONT", 75, _stopped_clock),
 ]

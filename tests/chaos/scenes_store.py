@@ -1,10 +1,16 @@
-"""The store goes away, the disk is full, replicas take turns."""
+"""The store goes away, its connections are cut, the disk is full."""
 
 import contextlib
 import resource
 import time
 
-from tests.chaos.stage import POSTGRES, Scene, Stage
+from tests.chaos.crowd import Crowd
+from tests.chaos.proxy import COMMIT, Proxied
+from tests.chaos.stage import SQLITE, Scene, Stage
+from tests.chaos.world import SmallDisk
+from tests.journeys.gateway import PATIENCE_S, wait_for
+
+STATEMENTS_MAX = 40  # of a flush
 
 
 def _store_away(stage: Stage) -> None:
@@ -41,35 +47,102 @@ def _store_away(stage: Stage) -> None:
     assert served, "nobody was served from leases"
 
 
-def _disk_full(stage: Stage) -> None:
-    """No file of the gateway can grow: the limit of a process's file sizes, which its owner may set on any system."""
+def _reset(stage: Stage) -> None:
+    """The connection is cut at each statement of a flush in turn: before the server has it, and after it answered."""
     house = stage.house
-    people = house.people()
-    crowd = house.crowd(people, each=2)
+    world = house.world
+    assert isinstance(world, Proxied)
+    crowd = house.crowd(house.people(), each=2)
     house.served()
-    process = house.gateway.process
+    cuts, statements = 0, 0
+    for _ in stage.rounds(1, 2):
+        house.drip()
+        statement = number = 0
+        while statement != COMMIT:
+            number += 1
+            assert number <= STATEMENTS_MAX, f"a flush has more than {STATEMENTS_MAX} statements: {statement}"
+            for answered in (False, True):
+                mark = world.proxy.flushes
+                wait_for(lambda mark=mark: world.proxy.flushes > mark, "no flush succeeds")
+                cut = world.proxy.cut(number, answered=answered)
+                assert cut.done.wait(PATIENCE_S), f"no flush came to its statement {number}"
+                statement = cut.statement
+                cuts += 1
+        statements = max(statements, number)
+        house.ready()
+        house.served()
+    house.heard(crowd)
+    stage.note(
+        f"{cuts} cuts: at each of a flush's {statements} statements, before the server had it, and before its answer "
+        f"was back, the commit's too; {sum(one.status == 503 for one in house.told)} got 503"
+    )
+
+
+def _disk_full(stage: Stage) -> None:
+    """No byte is free where the gateway writes; and with the database away, nothing leaves its journal any more.
+
+    On SQLite the full disk is the database's too. A PostgreSQL server has its own, so it is stopped besides.
+    """
+    house = stage.house
+    disk = _Disk(stage)
+    crowd = house.crowd(house.people())
+    told = 0
     for _ in stage.rounds(1, 4):
-        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        house.served(20)
+        time.sleep(3)  # leases grow with what is spent
         began = time.monotonic()
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, hard))
-        time.sleep(stage.size(5, 8))
-        if stage.dice.random() < 0.5:
-            house.kill()
-            ended = time.monotonic()
+        with contextlib.ExitStack() as outage:
+            disk.fill()
+            outage.callback(disk.empty)
+            if house.server is not None:
+                house.served(10)  # the journal's files have their blocks
+                house.server.stop()
+                outage.callback(house.server.start)
+            wait_for(lambda began=began: _refused(crowd, began), "the journal does not fill up")
+            time.sleep(stage.dice.random())
+            if stage.dice.random() < 0.5:
+                house.kill()
+        if house.gateway.process.poll() is not None:
             house.revive()
-            process = house.gateway.process
-        else:
-            ended = time.monotonic()
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, hard))
         house.ready()
         house.served(6)
+        told = _refused(crowd, began)
     house.heard(crowd)
-    within = [one for one in house.told if began < one.began and one.ended < ended]
-    refused = [one for one in within if one.status == 503]
-    stage.note(
-        f"no file could grow (RLIMIT_FSIZE, which gives EFBIG where a full disk gives ENOSPC): in the last round "
-        f"{sum(one.served for one in within)} were served, {len(refused)} got 503"
-    )
+    stage.note(f"{disk.how}: in the last round {told} were told that the journal is full")
+
+
+def _refused(crowd: Crowd, began: float) -> int:
+    """How many were turned away since then since there was no room for the records of their request."""
+    return sum(one.began > began and "the journal is full" in one.why for one in list(crowd.told))
+
+
+class _Disk:
+    """The disk of the gateway's data folder: one of its own or, where none can be had, the next best."""
+
+    def __init__(self, stage: Stage) -> None:
+        world = stage.house.world
+        assert isinstance(world, SmallDisk)
+        self._house, self._world = stage.house, world
+        self.how = "a file system in memory, full to its last byte"
+        if world.disk is None:
+            self.how = "no file could grow (RLIMIT_FSIZE, which gives EFBIG where a full disk gives ENOSPC)"
+
+    def fill(self) -> None:
+        if self._world.disk is None:
+            self._limit(1)
+        else:
+            self._world.fill()
+
+    def empty(self) -> None:
+        if self._world.disk is not None:
+            self._world.empty()
+        elif self._house.gateway.process.poll() is None:
+            self._limit(resource.RLIM_INFINITY)
+
+    def _limit(self, size: int) -> None:
+        process = self._house.gateway.process.pid
+        _, hard = resource.prlimit(process, resource.RLIMIT_FSIZE)
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (size if hard == resource.RLIM_INFINITY else hard, hard))
 
 
 SCENES = [
@@ -81,11 +154,22 @@ SCENES = [
         settings={"money.lease_seconds": 10, "money.lease_idle_ms": 1_000},
     ),
     Scene(
+        "store-reset",
+        "the connection to the database is cut at each statement of a flush",
+        60,
+        _reset,
+        world=Proxied,
+        not_on={
+            SQLITE: "a file has no connection to be cut; that a flush which breaks at any statement is whole or "
+            "nothing is shown in tests/escrow/test_flusher_faults.py"
+        },
+    ),
+    Scene(
         "disk-full",
-        "no file can grow any more, and then it can again",
+        "no byte is free where the gateway writes, and its journal fills up; then there is room again",
         75,
         _disk_full,
-        settings={"money.journal_bytes": 262_144},
-        not_on={POSTGRES: "the gateway writes no growing file there; a full disk of the server is the server's"},
+        settings={"money.journal_bytes": 65_536, "money.lease_seconds": 60, "money.lease_idle_ms": 2_000},
+        world=SmallDisk,
     ),
 ]

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import shutil
 import tempfile
 import time
 import traceback
@@ -10,15 +11,22 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from joytoken.domain.ledger import wallet_account
 from tests.chaos.house import TIER, House
 from tests.chaos.proof import Case, Finding, Record, judge
+from tests.chaos.world import NotRun, World
 from tests.postgres import PostgresServer
 
 SQLITE, POSTGRES = "SQLite", "PostgreSQL"
 DATABASES = (SQLITE, POSTGRES)
-_RECORDS = "SELECT request_id, owner_id, key_id, charged, shortfall, cost, ending, started_us FROM usage_record"
+_RECORDS = """
+    SELECT request_id, owner_id, key_id, charged, shortfall, cost, ending, started_us,
+        EXISTS (SELECT 1 FROM incident WHERE kind = 'abandoned' AND subject = worker || '/' || epoch)
+    FROM usage_record
+"""
+_DAYS = "SELECT id, balance FROM account WHERE kind = 'quota'"
 
 
 @dataclass
@@ -39,9 +47,9 @@ class Stage:
         return full if self.full else short
 
     def rounds(self, short: int, full: int) -> range | Any:
-        """The rounds of a scene; they end early when its time is up."""
+        """The rounds of a scene; when its time is up, there are no more than in its short form."""
         for number in range(1, self.size(short, full) + 1):
-            if time.monotonic() > self.until:
+            if number > short and time.monotonic() > self.until:
                 self.notes.append(f"its time was up after {number - 1} of {self.size(short, full)} rounds")
                 return
             self.say(f"{number}/{self.size(short, full)}")
@@ -60,6 +68,8 @@ class Scene:
     bound_s: float
     play: Callable[[Stage], None]
     settings: dict[str, Any] = field(default_factory=dict)
+    short: dict[str, Any] = field(default_factory=dict)  # settings on top, where it is played as small as in tests
+    world: Callable[[Path, Any], World] = World
     not_on: dict[str, str] = field(default_factory=dict)  # databases on which it is not run, and why
 
 
@@ -107,26 +117,39 @@ class Theatre:
             made.not_run = scene.not_on[database]
             return made
         began = time.monotonic()
-        dice = random.Random(f"{self.seed}/{scene.name}/{database}")
-        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         if database == POSTGRES and self._server is None:
             self._server = PostgresServer()
-        server = self._server if database == POSTGRES else None
-        with contextlib.closing(House(self.command, folder, server, dice, scene.settings)) as house:
-            stage = Stage(house, dice, self.full, began + scene.bound_s, say)
+        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        try:
+            with contextlib.closing(scene.world(folder, self._server if database == POSTGRES else None)) as world:
+                self._perform(scene, world, made, say)
+        except NotRun as reason:
+            made.not_run = str(reason)
+        except Exception as failure:  # noqa: BLE001 - the others are played all the same
+            made.finding.problems.append(_told(failure))
+        shutil.rmtree(folder, ignore_errors=True)
+        made.seconds = time.monotonic() - began
+        return made
+
+    def _perform(self, scene: Scene, world: World, made: Outcome, say: Callable[[str], None]) -> None:
+        dice = random.Random(f"{self.seed}/{scene.name}/{made.database}")
+        settings = scene.settings | ({} if self.full else scene.short)
+        with contextlib.closing(House(self.command, world, dice, settings)) as house:
+            stage = Stage(house, dice, self.full, time.monotonic() + scene.bound_s, say)
             try:
                 scene.play(stage)
                 house.rest()
                 made.finding = _judged(stage)
-            except Exception as failure:  # noqa: BLE001 - the others are played all the same
-                place = traceback.extract_tb(failure.__traceback__)[-1]
-                told = f"{type(failure).__name__} at {Path(place.filename).name}:{place.lineno}: {failure}"
-                made.finding.problems.append(told[:2_000])
+            except Exception as failure:  # noqa: BLE001 - what was seen until then is told too
+                made.finding.problems.append(_told(failure))
             made.notes, made.kills, made.requests = stage.notes, house.kills, house.requests
             if "Traceback" in house.gateway.log:
                 made.finding.problems.append("the gateway's log has a traceback: " + _last_traceback(house.gateway.log))
-        made.seconds = time.monotonic() - began
-        return made
+
+
+def _told(failure: Exception) -> str:
+    place = traceback.extract_tb(failure.__traceback__)[-1]
+    return f"{type(failure).__name__} at {Path(place.filename).name}:{place.lineno}: {failure}"[:2_000]
 
 
 def _judged(stage: Stage) -> Finding:
@@ -140,6 +163,8 @@ def _judged(stage: Stage) -> Finding:
         balances={wallets[name]: balance for name, balance in found if name in wallets},
         funds=house.funds,
         limits=house.limits,
+        windows=_windows(house),
+        zone=ZoneInfo(str(house.settings.get("money.zone", "UTC"))),
         conflicts=house.books.rows("SELECT COUNT(*) FROM settle_conflict")[0][0],
         touched=stage.touched,
         gone=stage.gone,
@@ -149,6 +174,16 @@ def _judged(stage: Stage) -> Finding:
     made.verified = not bad
     if bad:
         made.problems.append(f"joytoken wallet verify: {bad}"[:1_000])
+    return made
+
+
+def _windows(house: House) -> dict[tuple[str, str], int]:
+    """What is gone of each key's days."""
+    made = {}
+    for name, balance in house.books.rows(_DAYS):
+        _, key_id, kind, day = name.split(":")
+        if kind == "D" and key_id in house.limits:
+            made[key_id, day] = house.limits[key_id] - balance
     return made
 
 

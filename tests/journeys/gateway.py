@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,22 @@ def id_of(reply: Reply) -> str:
 
 
 class Gateway:
-    """`joytoken serve` on a folder of its own. `settings` are by their dotted names."""
+    """`joytoken serve` on a folder of its own. `settings` are by their dotted names.
+
+    `environment` comes on top of them; `prefix` is a command that becomes the one that follows it.
+    """
 
     def __init__(
-        self, command: Path, folder: Path, settings: dict[str, Any] | None = None, *, first: bool = True
+        self,
+        command: Path,
+        folder: Path,
+        settings: dict[str, Any] | None = None,
+        *,
+        first: bool = True,
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
-        self.command = [str(command)]
+        self.command = [*prefix, str(command)]
         self.folder = folder
         self.log_file = folder / "gateway.log"
         self.data_dir = folder / "data"
@@ -94,7 +104,7 @@ class Gateway:
         given = {**_SETTINGS, **(settings or {})}
         self.env = {name: value for name, value in os.environ.items() if not _foreign(name)}
         self.env |= {f"JOY_TOKEN_{name.replace('.', '_').upper()}": str(value) for name, value in given.items()}
-        self.env |= {"JOY_TOKEN_DATA_DIR": str(self.data_dir)}
+        self.env |= {"JOY_TOKEN_DATA_DIR": str(self.data_dir), **(environment or {})}
         self._customers = 0
         self.looks = 1 if given.get("server.workers", 1) == 1 else LOOKS
         folder.mkdir(parents=True, exist_ok=True)
