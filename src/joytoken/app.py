@@ -110,7 +110,7 @@ class Worker:
             router=router,
             escrow=self.escrow,
             windows=windows,
-            runs=Runs(self.store.budgets, depth_max=gateway.run_depth_max, id_chars_max=gateway.run_id_chars_max),
+            runs=_runs(desk),
             trusted_proxies=settings.server.trusted_proxies,
             default_output_tokens=gateway.default_output_tokens,
         )
@@ -270,9 +270,20 @@ def _escrow(desk: Desk, slot: int) -> Escrow:
             abandon_ms=money.abandon_ms,
             watch_ms=money.watch_ms,
             journal_segment_bytes=money.journal_bytes,
+            values_daily_max=money.budget_values_daily_max,
             durability=money.durability,
             durability_wait_ms=money.durability_wait_ms,
         ),
+    )
+
+
+def _runs(desk: Desk) -> Runs:
+    gateway = desk.settings.gateway
+    return Runs(
+        desk.store.budgets,
+        depth_max=gateway.run_depth_max,
+        id_chars_max=gateway.run_id_chars_max,
+        daily_max=gateway.runs_daily_max,
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joytoken.domain.budget import Budget, budget_account, budget_of, covers, run_account, subject
+from joytoken.domain.budget import Budget, budget_account, budget_of, covers, opened_of, run_account, subject
 from joytoken.domain.ledger import account_kind
 
 FACTS = {
@@ -62,6 +62,25 @@ def test_a_run_that_was_given_its_own():
     assert budget_of(run_account("acme", "r:1")) == ("run", "T:all")
     with pytest.raises(ValueError):
         budget_of("wallet:acme:standard")
+
+
+@pytest.mark.parametrize(
+    ("account", "of"),
+    [
+        (f"budget:b:D:2026-11-22:{subject(('acme', 'u'))}", "b/acme"),
+        (f"budget:b:D:2026-11-22:{subject(('acme', 'x' * 300))}", "b/acme"),
+        (f"budget:b:D:2026-11-22:{subject(('acme', 'a/b'))}", "b/acme"),
+        (f"budget:b:D:2026-11-22:{subject(('acme', '~0'))}", "b/acme"),
+        (f"budget:b:T:all:{subject(('ac:me', 'u:v'))}", "b/ac:me"),
+        (f"budget:b:T:all:{subject(('a/c', 'u'))}", "b"),
+        ("budget:b:T:all", None),
+        (run_account("acme", "r"), None),
+        ("quota:key:D:2026-11-22", None),
+        ("wallet:a:b:c:d:e/f:standard", None),
+    ],
+)
+def test_what_is_counted_together_is_one_owners(account, of):
+    assert opened_of(account) == of
 
 
 words = st.text(max_size=5) | st.sampled_from(["a", "a/b", "b", "/", "~", "\0", "é", "x" * 200])

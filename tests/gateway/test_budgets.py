@@ -231,6 +231,41 @@ async def test_small_requests_at_once_fit_into_little_money(world, budget):
     assert [caller.status for caller, _ in heard] == [200] * 10
 
 
+async def test_callers_cannot_open_an_account_for_each_word_that_they_think_of(world, budget):
+    """As many a day as is allowed, for each owner alone; those that are open go on, and so does the next day."""
+    world.store.ledger.values_daily_max = 3
+    world.key("ann")
+    world.key("bob")
+    budget(each=("end_user",), limit=NANO, window="total")
+    heard = [(await world.serve(chat(user=who)))[0] for who in ("u1", "u2", "x" * 300, "u4", "y" * 300, "u1")]
+    assert [caller.status for caller in heard] == [200, 200, 200, 402, 402, 200]
+    error = heard[3].error
+    assert (error["type"], error["code"], error["details"]["budget"]) == ("insufficient_quota", "budget_full", "b")
+    assert "budget_values_daily_max" in error["message"]
+    left = error["details"]["seconds_left"]
+    assert 0 < left <= 86_400
+    assert b"retry-after: %d\r\n" % left in heard[3].headers
+    assert (await world.serve(chat(user="u4"), b"bob"))[0].status == 200
+    assert len(world.store.ledger.accounts("budget:")) == 4
+    world.escrow._wall_us = world.escrow._flusher._wall_us = lambda: NOW_US + MONTH_US
+    await asyncio.sleep(0.06)  # so long the store's answer is believed
+    assert (await world.serve(chat(user="u4")))[0].status == 200
+
+
+async def test_nor_a_run_for_each(world):
+    world.runs_daily_max = 2
+    world.build()
+    world.key("ann")
+    world.key("bob")
+    heard = [(await world.serve(chat(), run=run(f"r{n}")))[0] for n in (1, 2, 3, 1)]
+    assert [caller.status for caller in heard] == [200, 200, 402, 200]
+    assert (heard[2].error["type"], heard[2].error["code"]) == ("insufficient_quota", "runs_daily_limit")
+    assert b"retry-after: " in heard[2].headers
+    assert world.store.budgets.placed(["r3"]) == []
+    assert (await world.serve(chat(), b"bob", run=run("r3")))[0].status == 200
+    assert (await world.serve(chat(), run=run("r4"), started_us=NOW_US + MONTH_US))[0].status == 200
+
+
 # -- runs ------------------------------------------------------------------------------------------------------------
 
 

@@ -250,6 +250,7 @@ class World:
         self.counter = Counter()
         self.serves(a_model("plain", "acme"), a_model("pair", "acme", "bolt"))
         self.requests = 0
+        self.runs_daily_max = 100_000
         self.rules = HoldRules()
         self.build()
 
@@ -263,7 +264,7 @@ class World:
             router=self.router,
             escrow=self.escrow,
             windows=self.windows,
-            runs=Runs(self.store.budgets, depth_max=4, id_chars_max=128),
+            runs=Runs(self.store.budgets, depth_max=4, id_chars_max=128, daily_max=self.runs_daily_max),
             trusted_proxies=(),
             default_output_tokens=1024,
         )

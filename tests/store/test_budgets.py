@@ -146,3 +146,23 @@ def test_workers_never_have_more_than_the_limit_together(ledger):
         given += granted.amount
     assert given == row(ledger).leased == 1_000
     assert row(ledger).available == 0
+
+
+def test_what_callers_open_is_counted_by_day_and_owner(budgets, ledger):
+    """Also where two ask at once: the count is raised by one statement."""
+    day = 86_400_000_000
+    ledger.values_daily_max = 2
+    epoch = ledger.register("h:0", "h", 1)
+    names = [f"budget:bud-1:T:all:acme/u{n}" for n in range(4)]
+
+    def asked(at_us, *accounts):
+        return [g.full for g in ledger.grant("h:0", epoch, [(Want(name, 9), 1, 1) for name in accounts], at_us)]
+
+    assert asked(5, *names[:3]) == [False, False, True]
+    assert asked(6, names[2], names[0], "budget:bud-1:T:all:other/u", MONTH) == [True, False, False, False]
+    assert asked(day, names[2]) == [False]
+    assert [row.account for row in ledger.accounts("budget:bud-1:T:all:acme/")] == names[:3]
+    placed = [budgets.place(Run("acme", f"r{n}", created_us=at), 2) for n, at in enumerate((1, 2, 3, day))]
+    assert [run is None for run in placed] == [False, False, True, False]
+    assert budgets.place(Run("acme", "r0", created_us=day + 1), 0) == placed[0]
+    assert budgets.place(Run("acme", "r9", created_us=2 * day), 0) is None

@@ -96,6 +96,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         128
     )
     run_depth_max: Annotated[int, _count("How deep runs may be nested: a run and its parents together.", 1, 64)] = 8
+    runs_daily_max: Annotated[int, _count("New runs that the callers of one owner may begin in a day (UTC).")] = 100_000
     progress_ms: Annotated[int, _ms("A stream's cost so far is journalled at least this often.")] = 250
     progress_tokens: Annotated[int, _count("A stream's cost so far is journalled after so many tokens.", 1)] = 256
     drains_max: Annotated[int, _count("Provider streams read to their end after the caller hung up.")] = 64
@@ -159,6 +160,9 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     ] = 600_000
     watch_ms: Annotated[int, _ms("How often a worker looks for others that died or are lost.", 10)] = 1_000
     journal_bytes: Annotated[int, _count("Size of one journal segment.", 64 * KIB)] = 16 * MIB
+    budget_values_daily_max: Annotated[
+        int, _count("Accounts that a budget for each value may open in a day (UTC) for the callers of one owner.")
+    ] = 100_000
     sweep_ms: Annotated[int, _ms("How often a worker looks for grants that begin or end.", 10)] = 1_000
 
 

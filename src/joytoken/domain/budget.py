@@ -22,6 +22,7 @@ BudgetStatus = Literal["active", "paused"]
 
 OWN_RUN_BUDGET = "run"  # stands for a budget's id where a caller set the budget of a run
 _SUBJECT_CHARS_MAX = 128
+_FIRST_CHARS_MAX = 64
 _HASHED = "~"
 
 
@@ -98,17 +99,35 @@ def run_account(owner: str, run: str) -> str:
 def subject(parts: Sequence[str]) -> str:
     """Values as one text that stands in an account's name, different for different values.
 
-    What is short and can be printed reads as it is; anything else is a digest.
+    What is short and can be printed reads as it is. Anything else is a digest, behind the first value where that can
+    be read: an owner, whose values are counted together.
     """
     plain = "/".join(parts)
-    ambiguous = any("/" in part for part in parts) and len(parts) > 1
-    if len(plain) <= _SUBJECT_CHARS_MAX and plain.isprintable() and not plain.startswith(_HASHED) and not ambiguous:
+    ambiguous = len(parts) > 1 and any("/" in part for part in parts)
+    hashed = any(part.startswith(_HASHED) for part in parts)
+    if len(plain) <= _SUBJECT_CHARS_MAX and plain.isprintable() and not hashed and not ambiguous:
         return plain
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         said = part.encode("utf-8", "surrogatepass")
         digest.update(b"%d:%b" % (len(said), said))
-    return _HASHED + digest.hexdigest()
+    first = parts[0]
+    readable = len(first) <= _FIRST_CHARS_MAX and first.isprintable() and not first.startswith(_HASHED)
+    before = f"{first}/" if len(parts) > 1 and readable and "/" not in first else ""
+    return before + _HASHED + digest.hexdigest()
+
+
+def opened_of(account: str) -> str | None:
+    """As part of what an account is counted when it is opened: of one budget, those of one owner's callers.
+
+    None for an account that no caller's word makes another one: a quota, a budget that is not for each, and that of a
+    run's own caller, whose runs are counted when they are placed.
+    """
+    parts = account.split(":", 4)
+    if parts[0] != "budget" or len(parts) < 5 or parts[1] == OWN_RUN_BUDGET:
+        return None
+    owner, slash, _ = parts[4].partition("/")
+    return f"{parts[1]}/{owner}" if slash else parts[1]
 
 
 def budget_of(account: str) -> tuple[str, str]:

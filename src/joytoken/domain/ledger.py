@@ -72,6 +72,7 @@ class Granted(msgspec.Struct, frozen=True, gc=False):
     amount: int
     available: int  # free at the centre after this grant
     elsewhere: int = 0  # leased by other workers, who may give some of it back
+    full: bool = False  # it was not opened: as many as may be were opened today
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):

@@ -108,6 +108,11 @@ class Escrow(Life):
             raise Closed("the store does not answer")
         return next((lease.account for lease in missing if not lease.hopeful), None)
 
+    def full(self, account: str) -> bool:
+        """Whether the store does not open this account, because as many as may be were opened today."""
+        lease = self._leases.get(account)
+        return lease is not None and lease.full
+
     def called(self, hold: Hold) -> None:
         """The provider is called now: from here on a recovery charges at least the input."""
         if hold.outcome is None and not hold.called:

@@ -16,8 +16,8 @@ class Lease:
     """One account's share. What the store knows as outstanding is ``free + held + unflushed + returning``."""
 
     __slots__ = (
-        "account", "ask", "available", "away_until", "demand", "dry_until", "elsewhere", "free", "has_row", "held",
-        "limit", "queued", "rate", "returning", "strict_until", "unflushed", "used", "waiters",
+        "account", "ask", "available", "away_until", "demand", "dry_until", "elsewhere", "free", "full", "has_row",
+        "held", "limit", "queued", "rate", "returning", "strict_until", "unflushed", "used", "waiters",
     )  # fmt: skip
 
     def __init__(self, account: str, limit: int | None) -> None:
@@ -29,6 +29,7 @@ class Lease:
         self.returning = 0  # given back here, not yet at the store
         self.available = 0  # free at the store when it last answered
         self.elsewhere = 0  # leased by other workers when it last answered
+        self.full = False  # the store did not open it: as many as may be were opened today
         self.has_row = False  # the store may have a row for it
         self.used = True  # since the last tick
         self.demand = 0  # nanocredits held since the last tick

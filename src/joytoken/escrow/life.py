@@ -55,6 +55,7 @@ class Life(Supply):
         self.secures = self._settings.durability != "process"
         if self.secures:
             ledger.durable = True
+        ledger.values_daily_max = self._settings.values_daily_max
         self._round: asyncio.Task[None] | None = None
         self._look_handle: asyncio.TimerHandle | None = None
         self._guard_handle: asyncio.TimerHandle | None = None

@@ -229,7 +229,7 @@ class Supply:
             lease.free += answer.amount
             self._flusher.attentive = True
             lease.has_row = lease.has_row or answer.amount > 0
-            lease.available, lease.elsewhere = answer.available, answer.elsewhere
+            lease.available, lease.elsewhere, lease.full = answer.available, answer.elsewhere, answer.full
             lease.used = lease.used or answer.amount > 0
             dry = answer.amount < need or not (lease.free or answer.available)
             lease.dry_until = now + self._settings.dry_ms / 1000 if dry else 0.0

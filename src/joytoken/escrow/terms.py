@@ -38,6 +38,7 @@ class EscrowSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_wait_ms: int = 10_000  # how long a stop waits for the store
     journal_segment_bytes: int = 16 << 20
     journal_segments: int = 2
+    values_daily_max: int = 100_000  # accounts that a budget for each value opens in a day for one owner's callers
     durability: Level = "process"
     durability_wait_ms: int = 30_000  # an answer waits at most so long for its settlement to be safe
 

@@ -85,7 +85,8 @@ class Admission:
         wants = wants_of(principal.budgets, trail.call.started_us, user or "", trail.run)
         empty = await self._escrow.ready(wants) if wants else None
         if empty is not None:
-            raise budget_refusal(principal.budgets, empty, trail.call.started_us)
+            full = self._escrow.full(empty)
+            raise budget_refusal(principal.budgets, empty, trail.call.started_us, full=full)
 
     def permit(self, principal: Principal, call: Call) -> None:
         """Refuse a key that is blocked, or that may not be used from the caller's address. Raises PolicyRejected."""

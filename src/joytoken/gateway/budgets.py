@@ -17,6 +17,7 @@ from joytoken.gateway.lineage import Placed
 RUN_BUDGET = "X-JoyToken-Run-Budget"
 REMEMBERED = 4096  # combinations of end user and run of one key
 REMEMBERED_CHARS_MAX = 256  # of an end user's name
+_DAY_US = 86_400_000_000
 
 
 class KeyBudgets:
@@ -85,13 +86,28 @@ def wants_of(budgets: KeyBudgets | None, now_us: int, end_user: str, run: Placed
     return wants if run is None else wants + run.own
 
 
+def day_left_s(now_us: int) -> int:
+    """Seconds until the next day in UTC, by which new values and runs are counted."""
+    return -(-(_DAY_US - now_us % _DAY_US) // 1_000_000)
+
+
 def budget_refusal(
-    budgets: KeyBudgets | None, account: str, now_us: int, required: str = "", available: str = ""
+    budgets: KeyBudgets | None, account: str, now_us: int, required: str = "", available: str = "", *, full: bool
 ) -> InsufficientQuota:
-    """The refusal for a budget that cannot carry a request; amounts in credits, where they are known."""
+    """The refusal for a budget that cannot carry a request; amounts in credits, where they are known.
+
+    `full`: it has an account for each value, and as many were opened today as may be.
+    """
     budget_id, window = budget_of(account)
     details: dict[str, str | int] = {"budget": budget_id, "window": window, "account": account}
     budget = None if budgets is None else budgets.find(budget_id)
+    if full and budget is not None:
+        details |= {"budget": budget.name, "seconds_left": day_left_s(now_us)}
+        message = (
+            f"the budget {budget.name!r} has an amount for each {' and '.join(budget.each)}, and opened as many today "
+            "as it may (`budget_values_daily_max`): use one that was named before, or wait for the next day (UTC)"
+        )
+        return InsufficientQuota(message, "budget_full", retry_after_s=day_left_s(now_us), details=details)
     seconds: int | None = None
     if budget is None:
         what, ways = "the budget of this run", [f"begin another run with a larger `{RUN_BUDGET}`"]

@@ -208,7 +208,10 @@ class Freezer:
             refusal.details = details
             return refusal
         if account_kind(short.account) == "budget":
-            return budget_refusal(principal.budgets, short.account, trail.call.started_us, required, available)
+            full = self._escrow.full(short.account)
+            return budget_refusal(
+                principal.budgets, short.account, trail.call.started_us, required, available, full=full
+            )
         tier = short.account.rpartition(":")[2]
         message = (
             f"the {tier} wallet cannot carry this request: it needs up to {required} credits and {available} are free;"

@@ -12,10 +12,10 @@ from typing import Protocol
 import msgspec
 
 from joytoken.domain.budget import run_account
-from joytoken.domain.errors import Conflict, InvalidRequest, PolicyRejected, Unavailable
+from joytoken.domain.errors import Conflict, InsufficientQuota, InvalidRequest, PolicyRejected, Unavailable
 from joytoken.domain.ledger import Want
 from joytoken.domain.money import AmountError, parse_amount, short_amount
-from joytoken.gateway.budgets import RUN_BUDGET
+from joytoken.gateway.budgets import RUN_BUDGET, day_left_s
 from joytoken.gateway.keyring import Principal
 from joytoken.gateway.lineage import Placed
 from joytoken.store.budgets import Run
@@ -29,8 +29,8 @@ _ASKED_AGAIN_S = 0.25  # a run with a parent that has not made a request yet is 
 class Places(Protocol):
     """Where runs are kept. Called from threads."""
 
-    def place(self, run: Run) -> Run:
-        """Insert a run, or give it as it was placed first."""
+    def place(self, run: Run, daily_max: int) -> Run | None:
+        """Insert a run, or give it as it was placed first; None where its owner has placed so many in this day."""
         ...
 
     def ancestry(self, owner: str, run_id: str, depth_max: int) -> list[Run]:
@@ -50,11 +50,18 @@ class Runs:
     """What a worker knows of runs."""
 
     def __init__(
-        self, places: Places, *, depth_max: int, id_chars_max: int, clock: Callable[[], float] = monotonic
+        self,
+        places: Places,
+        *,
+        depth_max: int,
+        id_chars_max: int,
+        daily_max: int,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._places = places
         self._depth_max = depth_max
         self._id_chars_max = id_chars_max
+        self._daily_max = daily_max
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[Placed, float]] = {}
         self._under_way: dict[tuple[str, str], asyncio.Task[Placed]] = {}
@@ -63,7 +70,8 @@ class Runs:
         """The place of the run that a request names.
 
         Raises InvalidRequest for a header that is wrong, PolicyRejected where the key may not set budgets, Conflict
-        where the run was placed otherwise before, and Unavailable where that cannot be looked up.
+        where the run was placed otherwise before, InsufficientQuota where its owner began too many today, and
+        Unavailable where that cannot be looked up.
         """
         asked = self._read(headers)
         owner = principal.key.owner_id
@@ -112,7 +120,13 @@ class Runs:
         if not found:
             above = self._places.ancestry(owner, asked.parent, self._depth_max) if asked.parent else []
             self._check(asked, above)
-            run = self._places.place(Run(owner, asked.run_id, asked.parent or "", asked.budget, now_us))
+            new = Run(owner, asked.run_id, asked.parent or "", asked.budget, now_us)
+            run = self._places.place(new, self._daily_max)
+            if run is None:
+                message = f"{self._daily_max} new runs were begun today (`runs_daily_max`): go on in one of them"
+                raise InsufficientQuota(
+                    f"{message}, or wait for the next day (UTC)", "runs_daily_limit", retry_after_s=day_left_s(now_us)
+                )
             found = [run, *above] if run.parent_run_id == (asked.parent or "") else []
             found = found or self._places.ancestry(owner, asked.run_id, self._depth_max)
         lineage = tuple(run.run_id for run in found)

@@ -11,6 +11,7 @@ from joytoken.domain.errors import Conflict, NotFound
 from joytoken.store.engine import Database, retried
 from joytoken.store.postgres import Turn
 from joytoken.store.schema_budget import budget as table
+from joytoken.store.schema_budget import opened
 from joytoken.store.schema_budget import run as runs
 from joytoken.store.setting import raise_generation
 
@@ -30,6 +31,14 @@ BudgetList = list[Budget]
 RunList = list[Run]
 
 _run_columns = [runs.c[name] for name in Run.__struct_fields__]
+_DAY_US = 86_400_000_000
+_RUNS = "run"  # stands for a budget's id where runs are counted
+# One statement, so that two who open at the same time are counted one after the other.
+_open_one = sa.text(
+    f"INSERT INTO {opened.name} (subject, day, count) VALUES (:subject, :day, 1) ON CONFLICT (subject) DO UPDATE SET "  # noqa: S608
+    f"day = excluded.day, count = CASE WHEN {opened.name}.day = excluded.day THEN {opened.name}.count + 1 ELSE 1 END "
+    f"WHERE {opened.name}.day <> excluded.day OR {opened.name}.count < :most"
+)
 _limit_of = sa.select(table.c.limit_amount).where(table.c.budget_id == sa.bindparam("of"))
 
 
@@ -79,13 +88,15 @@ class Budgets:
                 raise_generation(conn)
 
     @retried
-    def place(self, run: Run) -> Run:
-        """Insert a run, or give it as it was placed first."""
+    def place(self, run: Run, daily_max: int = 2**53) -> Run | None:
+        """Insert a run, or give it as it was placed first; None where its owner has placed so many in this day."""
         with self._database.write(durable=False) as conn:
             here = sa.select(*_run_columns).where(runs.c.owner == run.owner, runs.c.run_id == run.run_id)
             row = conn.execute(here).first()
             if row is not None:
                 return Run(*row)
+            if not open_one(conn, f"{_RUNS}/{run.owner}", run.created_us, daily_max):
+                return None
             conn.execute(sa.insert(runs).values(msgspec.structs.asdict(run)))
             return run
 
@@ -109,6 +120,12 @@ class Budgets:
         with self._database.read() as conn:
             query = sa.select(*_run_columns).where(runs.c.run_id.in_(sorted(run_ids)))
             return [Run(*row) for row in conn.execute(query.order_by(runs.c.created_us, runs.c.run_id))]
+
+
+def open_one(conn: sa.Connection, subject: str, at_us: int, daily_max: int) -> bool:
+    """Count one more that a caller's word opens, within this transaction; False where this day (UTC) has so many."""
+    row = {"subject": subject, "day": at_us // _DAY_US, "most": daily_max}
+    return daily_max > 0 and conn.execute(_open_one, row).rowcount == 1
 
 
 def limit_now(conn: sa.Connection, budget_id: str) -> int | None:

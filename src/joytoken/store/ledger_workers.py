@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from joytoken.domain.budget import OWN_RUN_BUDGET, budget_of
+from joytoken.domain.budget import OWN_RUN_BUDGET, budget_of, opened_of
 from joytoken.domain.ledger import QUOTA_ISSUED, Granted, Want, account_kind
-from joytoken.store.budgets import limit_now
+from joytoken.store.budgets import limit_now, open_one
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
 from joytoken.store.ledger_batch import PLATFORM, batch_reason, burn_mixed, charges_of, known_ids, sifted, usage_amounts
@@ -77,6 +77,7 @@ class WorkerLedger:
     def __init__(self, database: Database) -> None:
         self._db = database
         self.durable = False  # whether what workers commit survives a power cut on SQLite too
+        self.values_daily_max = 2**53  # accounts that a budget for each value opens in a day for one owner's callers
         style = database.engine.dialect.paramstyle
         self._inserts = {rows: usage_insert_sql(style, rows) for rows in _INSERT_ROWS}
 
@@ -144,7 +145,8 @@ class WorkerLedger:
 
         Each want comes with what is needed now and what would be a good size. Plenty: the good size. Otherwise a
         quarter of what is available or the need, whichever is more; where not even the need is there, what is. A quota
-        or a budget that is not there yet is opened with its limit. What has expired is not lent. Raises WorkerFenced.
+        or a budget that is not there yet is opened with its limit, while the day's count allows it. What has expired is
+        not lent. Raises WorkerFenced.
         """
         try:
             return self._grant(worker_id, epoch, wants, at_us, due=False)
@@ -167,7 +169,7 @@ class WorkerLedger:
             if any(want.limit is not None and want.account not in standings for want, _, _ in wants):
                 lock_chain(conn)
                 for want, _, _ in sorted(wants, key=lambda item: item[0].account):
-                    if want.limit is not None and want.account not in standings:
+                    if want.limit is not None and want.account not in standings and self._may_open(conn, want, at_us):
                         standings[want.account] = _open_quota(conn, want.account, want.limit, at_us)
             mine_of = {"who": worker_id, "in_epoch": epoch, "ids": names}
             mine = {row[0]: row[1] for row in conn.execute(_my_leases_of, mine_of)}
@@ -175,8 +177,8 @@ class WorkerLedger:
             answers, changed = [], []
             for want, need, target in wants:
                 standing = standings.get(want.account)
-                if standing is None:  # no such wallet
-                    answers.append(Granted(want.account, 0, 0))
+                if standing is None:  # no such wallet, or one account too many
+                    answers.append(Granted(want.account, 0, 0, full=want.limit is not None))
                     continue
                 amount = _share(standing.available, need, need if want.account in recalled else target)
                 elsewhere = standing.leased - mine.get(want.account, 0)
@@ -189,6 +191,10 @@ class WorkerLedger:
                 answers.append(Granted(want.account, amount, max(standing.available, 0), elsewhere))
             save(conn, changed)
             return answers
+
+    def _may_open(self, conn: sa.Connection, want: Want, at_us: int) -> bool:
+        subject = opened_of(want.account)
+        return subject is None or open_one(conn, subject, at_us, self.values_daily_max)
 
     @retried
     def flush(self, worker_id: str, epoch: int, batch: Batch, *, recovering: bool = False) -> Flushed:

@@ -1,4 +1,4 @@
-"""The tables of budgets and runs."""
+"""The tables of budgets and runs, and of how many of them callers opened in a day."""
 
 import sqlalchemy as sa
 
@@ -36,4 +36,13 @@ run = sa.Table(
     text("parent_run_id"),
     sa.Column("budget", sa.BigInteger),  # nanocredits that its caller allowed it, or none
     big("created_us"),
+)
+
+# How many accounts of one budget for each value, or runs, callers of one owner opened in a day: it is bounded.
+opened = sa.Table(
+    "opened",
+    metadata,
+    sa.Column("subject", TEXT, primary_key=True),
+    big("day"),  # since 1970, in UTC
+    big("count"),
 )

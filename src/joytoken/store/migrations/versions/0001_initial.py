@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from joytoken.store.migrations.budgets import create_budgets
 from joytoken.store.migrations.credit import create_events, create_grants
 from joytoken.store.migrations.rollup import create_rollups
 
@@ -23,7 +24,7 @@ def upgrade() -> None:
     create_rollups()
     _requests()
     _keys()
-    _budgets()
+    create_budgets()
     _catalog()
     _house()
     create_events()
@@ -274,41 +275,6 @@ def _keys() -> None:
         sa.Column("name", _TEXT, server_default="", nullable=False),
         sa.Column("revoked_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_admin_secret")),
-    )
-
-
-def _budgets() -> None:
-    op.create_table(
-        "budget",
-        sa.Column("budget_id", _TEXT, nullable=False),
-        sa.Column("name", _TEXT, nullable=False),
-        sa.Column("limit_amount", sa.BigInteger(), nullable=False),
-        sa.Column("window", _TEXT, nullable=False),
-        sa.Column("zone", _TEXT, nullable=False),
-        sa.Column("status", _TEXT, nullable=False),
-        sa.Column("owner", _TEXT, server_default="", nullable=False),
-        sa.Column("key", _TEXT, server_default="", nullable=False),
-        sa.Column("project", _TEXT, server_default="", nullable=False),
-        sa.Column("application", _TEXT, server_default="", nullable=False),
-        sa.Column("environment", _TEXT, server_default="", nullable=False),
-        sa.Column("end_user", _TEXT, server_default="", nullable=False),
-        sa.Column("run", _TEXT, server_default="", nullable=False),
-        sa.Column("each", _TEXT, server_default="", nullable=False),
-        sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
-        sa.CheckConstraint("\"window\" IN ('day', 'week', 'month', 'total')", name=op.f("ck_budget_window")),
-        sa.CheckConstraint("limit_amount >= 0", name=op.f("ck_budget_limit")),
-        sa.CheckConstraint("status IN ('active', 'paused')", name=op.f("ck_budget_status")),
-        sa.PrimaryKeyConstraint("budget_id", name=op.f("pk_budget")),
-        sa.UniqueConstraint("name", name=op.f("uq_budget_name")),
-    )
-    op.create_table(
-        "run",
-        sa.Column("owner", _TEXT, nullable=False),
-        sa.Column("run_id", _TEXT, nullable=False),
-        sa.Column("parent_run_id", _TEXT, server_default="", nullable=False),
-        sa.Column("budget", sa.BigInteger(), nullable=True),
-        sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
-        sa.PrimaryKeyConstraint("owner", "run_id", name=op.f("pk_run")),
     )
 
 
