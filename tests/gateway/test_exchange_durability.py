@@ -82,6 +82,19 @@ async def test_a_fallback_waits_for_nothing_more(powered):
     assert said == ["disk", "provider", "provider", "disk", "answer"]
 
 
+@pytest.mark.parametrize("status", [500, 400])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_failure_is_told_when_the_disk_knows_of_it(powered, streamed, status):
+    """After a power cut the input of a call that began is charged: not of one whose caller heard that it failed."""
+    powered.key("ann")
+    said = powered.said.said
+    powered.providers["acme"] = Provider(said, FakeAnswer(b'{"error":{}}', status))
+    caller = Caller(said)
+    await powered.serve(chat(stream=streamed), caller=caller)
+    assert caller.status == (502 if status == 500 else 400)
+    assert said == ["disk", "provider", "disk", "answer"]
+
+
 async def test_without_a_disk_no_provider_is_called(powered):
     powered.key("ann")
     powered.said.failure = OSError(28, "no space left")

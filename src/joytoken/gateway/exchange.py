@@ -107,13 +107,16 @@ class Exchange:
             else:
                 await self._relay.stream(served, served.meter, trail, caller)
         except GatewayError as error:
+            await self._release(error, trail)
             self._fail(error, trail, caller)
         except asyncio.CancelledError:
             self._gone(served, trail)
             raise
         except Exception as error:  # noqa: BLE001 - a defect must still end the request and close its hold
             _log.exception("request %s failed", trail.request_id, exc_info=error)
-            self._fail(InternalError("the gateway failed on this request; its id is in `request_id`"), trail, caller)
+            defect = InternalError("the gateway failed on this request; its id is in `request_id`")
+            await self._release(defect, trail)
+            self._fail(defect, trail, caller)
         finally:
             if served is not None:
                 if served.meter is not None and served.meter.done:
@@ -126,12 +129,19 @@ class Exchange:
         """Answer with an error before a request could be served."""
         self._fail(error, trail, caller)
 
+    async def _release(self, error: GatewayError, trail: Trail) -> None:
+        """Close the hold of a request that failed. Who is told so is not charged after a power cut either."""
+        if trail.hold is None or not trail.hold.open:
+            return
+        trail.error = error
+        ending: Ending = "rejected_upstream" if error.blame == "client" else "provider_failed"
+        self._settler.settle(trail, ending, None, "none")
+        if trail.attempts:  # else the disk did not take the hold, and no provider was called
+            await self._settler.secure()
+
     def _fail(self, error: GatewayError, trail: Trail, caller: Caller) -> None:
         trail.error = error
-        if trail.hold is not None and trail.hold.open:
-            ending: Ending = "rejected_upstream" if error.blame == "client" else "provider_failed"
-            self._settler.settle(trail, ending, None, "none")
-        elif self._record_refusals and trail.hold is None and trail.principal is not None:
+        if self._record_refusals and trail.hold is None and trail.principal is not None:
             self._settler.file_refusal(trail, trail.principal)
         head = _JSON + ids_head(trail)
         if error.retry_after_s is not None:

@@ -76,6 +76,11 @@ class Settler:
         cost = 0 if free or usage is None or choice is None else choice.model.price.charge(usage)
         self._close(trail, ending, usage, source, cost)
 
+    async def secure(self) -> None:
+        """Wait until what was just settled survives what it is to survive."""
+        if self._escrow.secures:
+            await self._escrow.secure_settle()
+
     def file_refusal(self, trail: Trail, principal: Principal) -> None:
         """File a usage record of a refused request, for owners who ask for that: it holds nothing and costs nothing."""
         record = refused_record(trail, principal)
