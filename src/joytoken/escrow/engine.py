@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from joytoken.domain.ledger import Settled, Want
-from joytoken.domain.record import UsageRecord, close_record
+from joytoken.domain.record import UsageRecord
 from joytoken.escrow.flusher import Flusher
 from joytoken.escrow.journal import PROGRESS, Journal
 from joytoken.escrow.leases import TopUp, Waiter
@@ -143,45 +143,6 @@ class Escrow(Life):
             ask.first.append(wish)
         await asyncio.wait({ask.answered for ask in asks})
         return wish.added
-
-    def settle(self, hold: Hold, record: UsageRecord) -> Settled:
-        """Charge `record.cost` and release the rest; journalled, with the whole record, when this returns.
-
-        ``charged = min(cost, hold) + min(rest, free lease)``; what is left is a shortfall, for the operator. The record
-        is the escrow's from here on. A second call changes nothing and returns the first outcome.
-        """
-        outcome = hold.outcome
-        if outcome is not None:
-            return outcome
-        amount, cost = hold.amount, record.cost
-        if cost < 0:
-            raise ValueError("a cost below zero")
-        charged = cost
-        if cost > amount:
-            free = min([lease.free for lease in hold.leases], default=0)
-            charged = amount + min(cost - amount, free)
-        shortfall = cost - charged
-        record.hold = amount
-        close_record(record, charged, shortfall)
-        seq = self._journal.settle((hold.accounts, record), hold.reserve)
-        hold.outcome = outcome = Settled(charged, shortfall, amount - charged if charged < amount else 0)
-        del self._open[hold.request_id]
-        back = amount - charged
-        for lease in hold.leases:
-            lease.held -= amount
-            lease.free += back
-            lease.unflushed += charged
-        self._settles += 1
-        self._shortfall += shortfall
-        settles = self._flusher.settles
-        settles.append((seq, hold.accounts, charged, record))
-        waiting = len(settles)
-        if waiting in {1, self._flush_records}:
-            self._flusher.wake()
-        if self._waiting:
-            for lease in hold.leases:
-                self._admit(lease)
-        return outcome
 
     def release(self, hold: Hold, record: UsageRecord) -> Settled:
         """Settle at nothing."""

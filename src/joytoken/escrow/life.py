@@ -48,9 +48,7 @@ class Life(Supply):
         self._wall_us = wall_us
         self._slot = Slot(journal_dir, worker)
         self._epoch = 0
-        self._flush_records = self._settings.flush_records
-        self._settles = self._misses = 0
-        self._shortfall = 0
+        self._misses = 0
         self._watch = Watch(ledger, journal_dir, worker, self._settings, clock=clock, wall_us=wall_us)
         self.secures = self._settings.durability != "process"
         if self.secures:

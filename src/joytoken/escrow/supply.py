@@ -1,20 +1,14 @@
-"""Where the money of a hold comes from: leases, the queues of those who wait, and the store's answers.
-
-All of it runs in the event loop; only the flusher's deques are seen by another thread.
-"""
+"""Where the money of a hold comes from: questions to the store, its answers, and what is given back to it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
-
-from joytoken.domain.ledger import Granted, Settled, Want
-from joytoken.domain.record import UsageRecord
+from joytoken.domain.ledger import Granted
 from joytoken.escrow.durability import Durability
-from joytoken.escrow.flusher import Flusher
-from joytoken.escrow.journal import RETURN, HoldBody, Journal, JournalFull
-from joytoken.escrow.leases import Ask, Lease, TopUp, Waiter
-from joytoken.escrow.terms import Away, Closed, EscrowSettings, Fenced, Hold, Short
+from joytoken.escrow.holds import Holds
+from joytoken.escrow.journal import RETURN
+from joytoken.escrow.leases import Ask, Lease, Waiter
+from joytoken.escrow.terms import Away, Closed, EscrowSettings, Fenced, Short
 from joytoken.store.ledger import Batch, Flushed, WorkerFenced
 
 _AWAY_S = 0.25  # after a question without an answer, for so long none is put
@@ -24,60 +18,18 @@ _EARLY = 0.95  # a worker stops at this part of its deadline: before the store c
 _FIRST_HOLD = 1_000_000  # nanocredits: what a hold is thought to be before the first one
 
 
-class Supply:
-    """Leases and who waits for them. The escrow's lower half: it serves holds and hears the flusher."""
+class Supply(Holds):
+    """Leases, asked for where holds lack them and returned where nobody uses them. It hears the flusher."""
 
     def __init__(self, settings: EscrowSettings, clock: Callable[[], float]) -> None:
-        self._settings = settings
+        super().__init__(settings, clock)
         self._deadline_s = settings.lease_deadline_ms * _EARLY / 1000
-        self._clock = clock
-        self._leases: dict[str, Lease] = {}
-        self._open: dict[str, Hold] = {}
-        self._closed: Closed | None = Closed("not started")
-        self._waiting = self._holds = self._shorts = self._grants = 0
+        self._shorts = self._grants = 0
         self._typical = _FIRST_HOLD
         self._acknowledged_at = 0.0
         self._ticked_at = 0.0
         self._tick_handle: asyncio.TimerHandle | None = None
         self._durability: Durability | None = None
-        self._journal: Journal
-        self._flusher: Flusher
-        self._loop: asyncio.AbstractEventLoop
-
-    def _lease(self, want: Want) -> Lease:
-        lease = self._leases.get(want.account)
-        if lease is None:
-            lease = self._leases[want.account] = Lease(want.account, want.limit)
-        lease.limit = want.limit
-        return lease
-
-    def _take(
-        self, record: UsageRecord, leases: tuple[Lease, ...], amount: int, input_cost: int, *, called: bool = False
-    ) -> Hold:
-        """Write the HOLD, then move the integers: nothing has happened where the journal is full."""
-        record.hold = amount
-        hold = Hold(record, leases, amount, input_cost, called=called)
-        if hold.request_id in self._open:
-            raise ValueError(f"request {hold.request_id} has an open hold already")
-        try:
-            hold.reserve = self._journal.hold((amount, input_cost, hold.accounts, called, -1, record))
-        except JournalFull as full:
-            self._flusher.hurry()
-            raise Closed("the journal is full: the store does not keep up") from full
-        for lease in leases:
-            lease.free -= amount
-            lease.held += amount
-            lease.demand += amount
-        self._open[hold.request_id] = hold
-        self._holds += 1
-        return hold
-
-    def _carried(self) -> Iterator[HoldBody]:
-        for hold in self._open.values():
-            record = hold.record
-            if record.detail:
-                record = msgspec.structs.replace(record, detail=b"")
-            yield hold.amount, hold.input_cost, hold.accounts, hold.called, hold.progress, record
 
     def _seek(self, waiter: Waiter) -> None:
         """A hold that did not fit at once: admit it, ask for it, or know that it is hopeless."""
@@ -123,75 +75,6 @@ class Supply:
         self._shorts += 1
         self._refuse(waiter, Short(lease.account, waiter.amount, lease.free + lease.available))
 
-    def _let(self, waiter: Waiter) -> None:
-        if waiter.future.done():  # hung up a moment ago
-            self._leave(waiter)
-            return
-        try:
-            hold = self._take(waiter.record, waiter.leases, waiter.amount, waiter.input_cost)
-        except (Closed, ValueError) as failure:
-            self._leave(waiter)
-            waiter.future.set_exception(failure)
-            return
-        self._leave(waiter)
-        waiter.future.set_result(hold)
-
-    def _refuse(self, waiter: Waiter, failure: Exception) -> None:
-        """Let a waiter go without a hold; who came after it may fit now."""
-        if waiter.done:
-            return
-        self._leave(waiter)
-        if not waiter.future.done():
-            waiter.future.set_exception(failure)
-        for lease in waiter.leases:
-            self._admit(lease)
-
-    def _refuse_all(self, failure: Closed) -> None:
-        for lease in list(self._leases.values()):
-            for waiter in list(lease.waiters):
-                self._refuse(waiter, failure)
-
-    def _leave(self, waiter: Waiter) -> None:
-        waiter.leave()
-        self._waiting -= 1
-
-    def _withdraw(self, waiter: Waiter) -> None:
-        """The caller hung up while waiting: out of the queue, or out of the hold that came at the same moment."""
-        if not waiter.done:
-            self._leave(waiter)
-            for lease in waiter.leases:
-                self._admit(lease)
-        elif waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
-            waiter.record.ending = "client_gone"
-            waiter.record.cost = 0
-            self.settle(waiter.future.result(), waiter.record)
-
-    def _admit(self, lease: Lease) -> None:
-        """Serve who waits for an account, in order, until one does not fit into what is free beside those before."""
-        while (found := lease.next_to_be_served()) is not None:
-            self._let(found)
-
-    def _enlarge(self, wish: TopUp) -> None:
-        hold = wish.hold
-        more = min([lease.free for lease in hold.leases], default=0)
-        more = min(more, wish.more - wish.added)
-        if more <= 0 or hold.outcome is not None:
-            return
-        amount = hold.amount + more
-        body = (amount, hold.input_cost, hold.accounts, hold.called, hold.progress, hold.record)
-        self._journal.reserved -= hold.reserve
-        try:
-            hold.reserve = self._journal.hold(body)
-        except JournalFull:
-            self._journal.reserved += hold.reserve
-            return
-        hold.amount = hold.record.hold = amount
-        wish.added += more
-        for lease in hold.leases:
-            lease.free -= more
-            lease.held += more
-            lease.demand += more
-
     def _ask(self, leases: Sequence[Lease], need: int = 0, *, ahead: bool = False) -> Ask:
         """Put one question about accounts of which none has a question under way.
 
@@ -209,10 +92,6 @@ class Supply:
         self._grants += 1
         self._flusher.ask(ask)
         return ask
-
-    def settle(self, hold: Hold, record: UsageRecord) -> Settled:
-        """The upper half's."""
-        raise NotImplementedError
 
     # ── what the flusher tells ────────────────────────────────────────────────────────────────────────────────────────
 
