@@ -9,6 +9,7 @@ from tests.store.making import record
 
 W = "wallet:owner:standard"
 DAY = "quota:key-1:D:2026-11-22"
+BUDGET = "budget:bud-1:M:2026-11"
 
 ANOTHER = """
     INSERT INTO usage_record (request_id, ending, usage_source, streamed, http_status, attempts, routing_ms, total_ms,
@@ -19,7 +20,7 @@ ANOTHER = """
 
 @pytest.fixture
 def filled(url):
-    """A little of everything: a top-up, a correction, quotas, shortfalls, a live worker, an ended one."""
+    """A little of everything: a top-up, a correction, quotas, a budget, shortfalls, a live worker, an ended one."""
     database = Database(url)
     ledger = Ledger(database)
     ledger.top_up(W, 10_000, "r", "k1", "root", 1)
@@ -31,6 +32,7 @@ def filled(url):
             number = seq + (100 if name == "h:1" else 0)
             made = record(number, charged=100, shortfall=seq % 2)
             ledger.flush(name, epoch, Batch(seq, [(seq, (W, DAY), 100, made)], {}, 1))
+    ledger.grant("h:1", 1, [(Want(BUDGET, 700), 100, 100)], 1)
     ledger.finish("h:1", 1)
     database.close()
     return url
@@ -69,8 +71,8 @@ def test_an_honest_database_holds(filled):
     report = look(filled)
     assert report.ok
     names = [check.name.split()[0] for check in report.checks]
-    assert names == [*(f"I{n}" for n in range(1, 7)), *(f"I{n}" for n in range(6, 14))]
-    assert (report.records, report.accounts) == (8, 7)
+    assert names == [*(f"I{n}" for n in range(1, 7)), *(f"I{n}" for n in range(6, 15))]
+    assert (report.records, report.accounts) == (8, 8)
 
 
 def test_it_tells_how_far_it_is(filled):
@@ -118,8 +120,18 @@ def test_an_empty_database_holds(url):
         ("DELETE FROM ledger_entry WHERE tx = 5", "I5 I6 I10", ""),
         ("DELETE FROM ledger_tx WHERE id = 2", "I6 I10 I11", W),
         ("UPDATE ledger_tx SET id = 99 WHERE id = 2", "I6 I10 I11", W),
-        ("UPDATE account SET quota_limit = quota_limit + 1 WHERE quota_limit > 0", "I9", DAY),
-        ("UPDATE account SET quota_limit = NULL WHERE quota_limit > 0", "I9", DAY),
+        ("UPDATE account SET quota_limit = quota_limit + 1 WHERE quota_limit > 0", "I9", BUDGET),
+        (f"UPDATE account SET quota_limit = NULL WHERE id = '{DAY}'", "I9", DAY),
+        (f"UPDATE account SET quota_limit = quota_limit + 1 WHERE id = '{BUDGET}'", "I9", BUDGET),
+        (f"UPDATE account SET kind = 'platform' WHERE id = '{W}'", "I10 I14", W),
+        (f"UPDATE account SET owner_id = 'other' WHERE id = '{W}'", "I14", W),
+        (f"UPDATE account SET tier = 'economy' WHERE id = '{W}'", "I14", W),
+        (f"UPDATE account SET \"window\" = 'D:2026-11-23' WHERE id = '{DAY}'", "I14", DAY),
+        (f"UPDATE account SET credit_limit = 1000000 WHERE id = '{W}'", "I14", W),
+        (f"UPDATE account SET quota_limit = 1 WHERE id = '{W}'", "I14", W),
+        (f"UPDATE account SET mixed = true WHERE id = '{W}'", "I11", W),
+        ("UPDATE ledger_tx SET batch = 'h:0/1/x' WHERE batch = 'h:0/1/5'", "I3 I10", "transaction"),
+        ("UPDATE ledger_tx SET reason = 'r' WHERE batch = 'h:0/1/5'", "I3 I10", "transaction"),
         ("INSERT INTO settle_conflict (request_id, first, second) VALUES ('req-y', '', '')", "I3", "req-y"),
     ],
 )

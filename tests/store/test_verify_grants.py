@@ -28,6 +28,8 @@ def filled(url):
     ledger.transfer(W, OTHER, 20, 20, "r", "k7", "root", 2)
     ledger.sweep(DAY_US)  # transaction 10
     worker.use(5, at_us=DAY_US)
+    ledger.top_up(OTHER, 30, "r", "k8", "root", DAY_US)
+    ledger.void(ledger.grants(OTHER)[-1].id, "r", "k9", "root", DAY_US)
     database.close()
     return url
 
@@ -46,14 +48,21 @@ def test_an_honest_database_holds(filled):
         ("UPDATE credit_grant SET category = 'paid' WHERE id = 3", "I12", "transaction 3"),
         ("UPDATE credit_grant SET priority = 1000 WHERE id = 3", "I12", "transaction 3"),
         ("UPDATE credit_grant SET expires_us = NULL WHERE id = 2", "I12", "transaction 2"),
-        ("UPDATE credit_grant SET effective_us = 0 WHERE id = 4", "I12", "transaction 4"),
+        ("UPDATE credit_grant SET effective_us = 0 WHERE id = 4", "I12 I14", "transaction 4"),
         ("UPDATE credit_grant SET entered_us = 1 WHERE id = 4", "I6 I11", W),
         (f"UPDATE credit_grant SET account = '{OTHER}' WHERE id = 1", "I6 I11 I12", OTHER),
         ("UPDATE credit_grant SET tx = 3 WHERE id = 2", "I12", "transaction 2"),
         ("DELETE FROM credit_grant WHERE id = 4", "I11 I12", "platform:pending"),
-        ("UPDATE account SET mixed = NOT mixed WHERE kind = 'wallet'", "I11", W),
+        ("UPDATE account SET mixed = NOT mixed WHERE kind = 'wallet'", "I11 I14", W),
         ("UPDATE grant_entry SET amount = amount - 1 WHERE tx = 10", "I6 I12", W),
         ("DELETE FROM grant_entry WHERE tx = 6", "I12", "grant 2"),
+        ("UPDATE credit_grant SET voided_us = 5 WHERE id = 1", "I12 I14", "grant 1"),
+        ("UPDATE credit_grant SET voided_us = voided_us + 1 WHERE voided_us IS NOT NULL", "I12", "transaction"),
+        ("UPDATE credit_grant SET voided_us = NULL", "I12", "transaction"),
+        (f"UPDATE account SET due_us = NULL WHERE id = '{W}'", "I14", W),
+        (f"UPDATE account SET due_us = due_us + 1 WHERE id = '{W}'", "I14", W),
+        ("UPDATE refund SET at_us = at_us + 1", "I13", "transaction 8"),
+        ("UPDATE ledger_tx SET terms = '{' WHERE id = 8", "I10 I12 I13", "transaction 8"),
         ("UPDATE refund SET amount = amount + 1", "I6 I13", W),
         ("UPDATE refund SET request_id = 'req-none'", "I13", "req-none"),
         ("DELETE FROM refund", "I6 I13", W),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from joytoken.domain.ledger import TxKind, account_kind
+from joytoken.domain.ledger import AccountKind, TxKind, account_kind
 from joytoken.store.outbox import tell_low_balance
 from joytoken.store.postgres import Turn, take_turn
 from joytoken.store.schema import account, ledger_entry, ledger_tx
@@ -82,22 +82,19 @@ def lock_accounts(conn: sa.Connection, names: Iterable[str]) -> dict[str, Standi
 
 def open_account(conn: sa.Connection, name: str, *, quota_limit: int | None = None) -> None:
     """Add the row of an account, with nothing in it."""
+    kind, owner, tier, window = account_words(name)
+    row = {"id": name, "kind": kind, "owner_id": owner, "tier": tier, "window": window, "quota_limit": quota_limit}
+    conn.execute(sa.insert(account), row)
+
+
+def account_words(name: str) -> tuple[AccountKind, str, str, str]:
+    """The kind, owner, tier and window that an account's name says."""
     kind = account_kind(name)
     _, _, rest = name.partition(":")
     owner, _, detail = rest.partition(":")
     if kind == "wallet":  # an owner's name may have colons, a tier has none
         owner, _, detail = rest.rpartition(":")
-    conn.execute(
-        sa.insert(account),
-        {
-            "id": name,
-            "kind": kind,
-            "owner_id": "" if kind == "platform" else owner,
-            "tier": detail if kind == "wallet" else "",
-            "window": _window(kind, detail),
-            "quota_limit": quota_limit,
-        },
-    )
+    return kind, "" if kind == "platform" else owner, detail if kind == "wallet" else "", _window(kind, detail)
 
 
 def _window(kind: str, detail: str) -> str:

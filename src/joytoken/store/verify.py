@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.ledger import PLATFORM_ACCOUNTS, QUOTA_ISSUED, REVENUE, SHORTFALL
-from joytoken.store import verify_grants
+from joytoken.store import verify_accounts, verify_grants
 from joytoken.store.engine import Database
 from joytoken.store.ledger_book import GENESIS, tx_hash
 from joytoken.store.postgres import unbounded
@@ -245,4 +245,5 @@ CHECKS: tuple[tuple[str, Callable[[sa.Connection], Finding]], ...] = (
     ("I11 what grants have left is the balance", verify_grants.left_in_grants),
     ("I12 each grant is what was entered of it", verify_grants.grants),
     ("I13 no refund is more than its charge", verify_grants.refunds),
+    ("I14 each account is what its name and its grants say", verify_accounts.named),
 )

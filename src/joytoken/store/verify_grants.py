@@ -17,6 +17,7 @@ Finding = str | None  # the first bad row
 _decode_terms = msgspec.json.Decoder(Terms).decode
 _e, _g, _t = ledger_entry.c, credit_grant.c, ledger_tx.c
 _zero = sa.literal(0)
+_LIMITED = ("quota", "budget")
 
 
 def _sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
@@ -110,15 +111,27 @@ def grants(conn: sa.Connection) -> Finding:
     columns = (_g.tx, _g.account, _g.category, _g.priority, _g.amount, _g.effective_us, _g.expires_us)
     for row in conn.execute(sa.select(*columns).order_by(_g.tx, _g.id)):
         there.setdefault(row[0], []).append(tuple(row)[1:])
-    said = sa.select(_t.id, _t.terms).where(_t.terms != "").order_by(_t.id)
-    for tx_id, terms in conn.execute(said):
-        try:
-            made = list(_decode_terms(terms).grants)
-        except msgspec.MsgspecError:
+    voided = {row[0]: row[1] for row in conn.execute(sa.select(_g.id, _g.voided_us).where(_g.voided_us.is_not(None)))}
+    said = sa.select(_t.id, _t.at_us, _t.terms).where(_t.terms != "").order_by(_t.id)
+    for tx_id, at_us, written in conn.execute(said):
+        terms = _terms(written)
+        if terms is None:
             return f"transaction {tx_id}: its terms cannot be read"
-        if made != there.pop(tx_id, []):
+        if list(terms.grants) != there.pop(tx_id, []):
             return f"transaction {tx_id}: the grants that it made are not there as it made them"
-    return None if not there else f"transaction {min(there)}: it made no grant, and one names it"
+        what, _, number = terms.asked.partition(" ")
+        if what == "void" and (not number.isdecimal() or voided.pop(int(number), None) != at_us):
+            return f"transaction {tx_id}: grant {number} was not voided by it"
+    if there:
+        return f"transaction {min(there)}: it made no grant, and one names it"
+    return f"grant {min(voided)}: no transaction voided it" if voided else None
+
+
+def _terms(written: str | None) -> Terms | None:
+    try:
+        return _decode_terms(written) if written else Terms()
+    except msgspec.MsgspecError:
+        return None
 
 
 def refunds(conn: sa.Connection) -> Finding:
@@ -135,13 +148,15 @@ def refunds(conn: sa.Connection) -> Finding:
     if row is not None:
         return f"request {row[0]}: {row[1]} given back, {row[2]} charged"
     pairs = (
-        sa.select(refund.c.tx, refund.c.request_id, refund.c.amount, refund.c.account, _t.terms)
+        sa.select(
+            refund.c.tx, refund.c.request_id, refund.c.amount, refund.c.account, refund.c.at_us == _t.at_us, _t.terms
+        )
         .outerjoin(ledger_tx, sa.and_(_t.id == refund.c.tx, _t.kind == "refund"))
         .order_by(refund.c.tx)
     )
-    for tx_id, request_id, amount, name, terms in conn.execute(pairs):
-        said = _decode_terms(terms) if terms else Terms()
-        if (said.other, said.amount, said.account) != (request_id, amount, name):
+    for tx_id, request_id, amount, name, then, written in conn.execute(pairs):
+        said = _terms(written)
+        if not then or said is None or (said.other, said.amount, said.account) != (request_id, amount, name):
             return f"transaction {tx_id}: not the refund of {request_id}"
     alone = sa.select(_t.id).outerjoin(refund, refund.c.tx == _t.id).where(_t.kind == "refund", refund.c.tx.is_(None))
     lost = conn.execute(alone.order_by(_t.id).limit(1)).first()
@@ -149,14 +164,14 @@ def refunds(conn: sa.Connection) -> Finding:
 
 
 def quotas(conn: sa.Connection) -> Finding:
-    """Each window of a limit was charged at most what its limit issued, and has no other limit than it was given."""
+    """Each window of a limit or a budget was charged at most what was issued, and has no limit beyond that."""
     used = sa.func.sum(sa.case((_t.kind == "usage", -_e.amount), else_=_zero))
     issued = sa.func.sum(sa.case((_t.kind == "usage", _zero), else_=_e.amount))
     sums = (
         sa.select(_e.account, used.label("used"), issued.label("issued"))
         .join(ledger_tx, _t.id == _e.tx)
         .join(account, account.c.id == _e.account)
-        .where(account.c.kind == "quota")
+        .where(account.c.kind.in_(_LIMITED))
         .group_by(_e.account)
         .subquery()
     )
@@ -165,7 +180,7 @@ def quotas(conn: sa.Connection) -> Finding:
     query = (
         sa.select(account.c.id, spent, given, limit)
         .outerjoin(sums, sums.c.account == account.c.id)
-        .where(account.c.kind == "quota", sa.or_(spent > given, limit > given, limit < 0))
+        .where(account.c.kind.in_(_LIMITED), sa.or_(spent > given, limit > given, limit < 0))
         .order_by(account.c.id)
     )
     row = conn.execute(query.limit(1)).first()

@@ -1,6 +1,7 @@
 """The part of the proof that reads each usage record: all are there, once, and as they were brought."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
@@ -12,6 +13,7 @@ from joytoken.store.schema import ledger_tx, settle_conflict, usage_record
 Finding = str | None  # the first bad row
 _Record = Any  # worker, epoch, number in the journal, and what the batch's digest covers
 _PART_ROWS = 10_000
+_BATCH = re.compile(r".*/[0-9]+/[0-9]+")
 _u = usage_record.c
 
 
@@ -48,6 +50,8 @@ def once(conn: sa.Connection) -> Finding:
 
 def _brought(flush: Any, records: Iterator[_Record]) -> Finding:
     count, _, digest = str(flush.reason).partition(" records ")
+    if not count.isdecimal() or _BATCH.fullmatch(str(flush.batch)) is None:
+        return f"transaction {flush.id}: it does not say what it brought"
     name, epoch_text, upto_text = str(flush.batch).rsplit("/", 2)
     epoch, upto = int(epoch_text), int(upto_text)
     found = list(islice(records, int(count)))
