@@ -7,6 +7,7 @@ import pytest
 from joytoken.domain.errors import GatewayError, PolicyRejected
 from joytoken.gateway.admit import client_address, quota_used_up
 from joytoken.gateway.call import Call
+from joytoken.gateway.windows import Windows
 from tests.gateway.worlds import a_model, chat
 
 TRUSTED = [ipaddress.ip_network(cidr) for cidr in ("10.0.0.0/8", "fd00::/8")]
@@ -103,8 +104,9 @@ async def test_an_unknown_model_is_told_behind_rates_and_money(world):
 
 
 def test_a_used_up_limit_says_when_it_begins_anew():
-    daily = quota_used_up("quota:key-1:D:2026-11-22", 77)
-    weekly = quota_used_up("quota:key-1:W:2026-W47", 77)
-    assert (daily.code, daily.retry_after_s) == ("daily_limit", 77)
-    assert (weekly.code, weekly.retry_after_s) == ("weekly_limit", None)
+    saturday_us = 1_795_219_200_000_000  # 2026-11-21T00:00Z
+    daily = quota_used_up("quota:key-1:D:2026-11-21", Windows("UTC"), saturday_us)
+    weekly = quota_used_up("quota:key-1:W:2026-W47", Windows("UTC"), saturday_us)
+    assert (daily.code, daily.retry_after_s) == ("daily_limit", 86_400)
+    assert (weekly.code, weekly.retry_after_s) == ("weekly_limit", 2 * 86_400)
     assert isinstance(daily, GatewayError)

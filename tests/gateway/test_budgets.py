@@ -145,7 +145,9 @@ async def test_a_budget_that_is_used_up_refuses_and_says_how_to_go_on(world, bud
         "available": "0.000014",
         "seconds_left": 0,
     }
-    assert error["details"]["seconds_left"] == (1_790_812_800_000_000 - NOW_US) // 1_000_000
+    left = error["details"]["seconds_left"]
+    assert left == (1_790_812_800_000_000 - NOW_US) // 1_000_000
+    assert b"retry-after: %d\r\n" % left in served[-1].headers
     assert "'blue-monthly'" in error["message"]
     assert "max_tokens" in error["message"]
     assert "joytoken budgets set" in error["message"]

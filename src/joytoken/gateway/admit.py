@@ -70,7 +70,7 @@ class Admission:
         if quotas:
             empty = await self._escrow.ready(quotas)
             if empty is not None:
-                raise quota_used_up(empty, self._windows.seconds_left(trail.call.started_us))
+                raise quota_used_up(empty, self._windows, trail.call.started_us)
         if principal.budgets is not None or trail.run is not None:
             await self._check_budgets(principal, trail)
         # A model's own tier pays for it; `auto` may be served from any wallet that the key may use.
@@ -118,12 +118,12 @@ def _wallets(tiers: Sequence[Tier]) -> str:
     return "the " + ", ".join(tiers) + (" wallet" if len(tiers) == 1 else " wallets")
 
 
-def quota_used_up(account: str, seconds_left: int) -> InsufficientQuota:
-    """The refusal for a quota account with nothing left."""
+def quota_used_up(account: str, windows: Windows, now_us: int) -> InsufficientQuota:
+    """The refusal for a quota account with nothing left. It can be asked again when the next window begins."""
     daily = ":D:" in account
     window, code = ("daily", "daily_limit") if daily else ("weekly", "weekly_limit")
     message = f"this key's {window} credit limit is used up; it begins anew with the next {'day' if daily else 'week'}"
-    return InsufficientQuota(message, code, retry_after_s=seconds_left if daily else None)
+    return InsufficientQuota(message, code, retry_after_s=windows.seconds_left(now_us, weekly=not daily))
 
 
 def _tier_of(chat: Chat, principal: Principal) -> Tier | None:

@@ -123,9 +123,8 @@ def budget_refusal(
         said = f"cannot carry this request, which needs up to {required} credits where {available} are left"
         details |= {"required": required, "available": available}
         ways.insert(0, "ask for a lower `max_tokens`")
-    daily = budget is not None and budget.window == "day"
     message = f"{what} ({window}) {said}: {', or '.join(ways)}"
-    return InsufficientQuota(message, "budget_exceeded", retry_after_s=seconds if daily else None, details=details)
+    return InsufficientQuota(message, "budget_exceeded", retry_after_s=seconds, details=details)
 
 
 def budgets_for(key: ApiKey, budgets: Iterable[Budget]) -> KeyBudgets | None:

@@ -203,7 +203,7 @@ class Freezer:
         required, available = short_amount(short.required), short_amount(short.available)
         details: dict[str, str | int] = {"required": required, "available": available, "account": short.account}
         if account_kind(short.account) == "quota":
-            refusal = quota_used_up(short.account, self._windows.seconds_left(trail.call.started_us))
+            refusal = quota_used_up(short.account, self._windows, trail.call.started_us)
             refusal.message += f" (this request needs up to {required} credits; {available} are left)"
             refusal.details = details
             return refusal

@@ -13,7 +13,7 @@ class Windows:
 
     def __init__(self, zone: str) -> None:
         self._zone = ZoneInfo(zone)
-        self._day = Window("", 0, 0)
+        self._day = self._week = Window("", 0, 0)
         self._from_us = 0
         self._until_us = 0
         self._names = ("", "")
@@ -23,10 +23,11 @@ class Windows:
         if not self._from_us <= now_us < self._until_us:
             day = self._day = window_of("day", now_us, self._zone)
             _, self._from_us, self._until_us = day
-            self._names = (day.name, window_of("week", now_us, self._zone).name)
+            self._week = window_of("week", now_us, self._zone)
+            self._names = (day.name, self._week.name)
         return self._names
 
-    def seconds_left(self, now_us: int) -> int:
-        """Seconds until the day ends: what a caller who used up a daily limit has to wait."""
+    def seconds_left(self, now_us: int, *, weekly: bool = False) -> int:
+        """Seconds until the day or the week ends: what a caller who used up that limit has to wait."""
         self.at(now_us)
-        return self._day.seconds_left(now_us)
+        return (self._week if weekly else self._day).seconds_left(now_us)
