@@ -42,6 +42,7 @@ from joytoken.gateway.runs import Runs
 from joytoken.gateway.settle import Settler
 from joytoken.gateway.snapshot import Adapters, Snapshot
 from joytoken.gateway.windows import Windows
+from joytoken.providers.addresses import networks_of
 from joytoken.providers.interface import Provider
 from joytoken.providers.registry import build_provider
 from joytoken.providers.transport import Deadlines, Limits, Pool
@@ -86,7 +87,7 @@ class Worker:
         self.store = desk.store
         settings = desk.settings
         gateway, upstream = settings.gateway, settings.upstream
-        self._pool = Pool(_limits(settings))
+        self._pool = Pool(_limits(settings), networks_of(upstream.networks_denied))
         self._deadlines = _deadlines(settings)
         self.escrow = _escrow(desk, slot)
         windows = Windows(settings.money.zone)

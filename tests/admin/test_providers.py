@@ -76,6 +76,8 @@ def test_presets_tell_which_credentials_are_there(desk):
         ({"base_url": None}, "base_url"),
         ({"base_url": "ftp://x"}, "base_url"),
         ({"base_url": "http://user:pw@x/v1"}, "base_url"),
+        ({"base_url": "http://169.254.169.254/latest"}, "base_url"),
+        ({"base_url": "http://[fd00:ec2::254]/v1"}, "base_url"),
         ({"preset": "nobody"}, "preset"),
         ({"api_key_env": "sk-123 456"}, "api_key_env"),
         ({"api_key": ""}, "api_key"),

@@ -260,7 +260,7 @@ async def test_a_name_that_cannot_be_looked_up_is_a_failed_connection(monkeypatc
     async def no_such_name(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(type(asyncio.get_running_loop()), "create_connection", no_such_name)
+    monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", no_such_name)
     async with pool_of() as pool:
         with pytest.raises(UpstreamError) as caught:
             await pool.send(Origin("http", "provider.invalid", 80), request(), whole=True)

@@ -1,20 +1,19 @@
 """Delivering an event: where it may go, how it is signed, and what an answer means.
 
 The signature is that of Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 by the secret after `whsec_`,
-over `id.timestamp.body`, in the header `webhook-signature` as `v1,` and base64. A name is looked up once, every address
-that it has must be allowed, and the connection goes to an address that was looked at: no second look-up comes between.
+over `id.timestamp.body`, in the header `webhook-signature` as `v1,` and base64. Every address that a receiver's name
+has must be allowed.
 """
 
 import asyncio
 import base64
 import hmac
-import ipaddress
-import socket
 from collections.abc import Sequence
 
 import msgspec
 
 from joytoken.config.settings import Webhooks as WebhookSettings
+from joytoken.providers.addresses import Address, Network, inner, look_up, networks_of, within
 from joytoken.providers.transport import Deadlines, Limits, Pool, UpstreamError, build_head, parse_origin, render
 
 SECRET_PREFIX = "whsec_"
@@ -23,9 +22,6 @@ SECRET_BYTES_MIN, SECRET_BYTES_MAX = 24, 64
 ANSWER_BYTES_MAX = 64 * 1024
 _GONE = 410
 _LIMITS = Limits(connections_max=4, keepalive_ms=0, header_bytes_max=16 * 1024, body_bytes_max=ANSWER_BYTES_MAX)
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -69,18 +65,13 @@ def signature(secret: str, event_id: str, timestamp_s: int, body: bytes) -> str:
 
 def allowed(address: Address, private: Sequence[Network]) -> bool:
     """Whether events may go there: to the public internet, and to the networks that a setting names."""
-    inner = getattr(address, "ipv4_mapped", None) or address
-    if any(inner in network for network in private if network.version == inner.version):
-        return True
-    return inner.is_global and not inner.is_multicast
+    meant = inner(address)
+    return within(address, private) or (meant.is_global and not meant.is_multicast)
 
 
 async def resolve(host: str, port: int, private: Sequence[Network]) -> str:
     """An address of this host that events may be sent to. Raises Forbidden where any of them is none, and OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-    if not addresses:
-        raise OSError(f"{host} has no address")
+    addresses = await look_up(host, port)
     for address in addresses:
         if not allowed(address, private):
             raise Forbidden(f"{host} is {address}, which is not public: webhooks.private_networks does not name it")
@@ -89,7 +80,7 @@ async def resolve(host: str, port: int, private: Sequence[Network]) -> str:
 
 async def send(url: str, secret: str, event_id: str, body: bytes, now_s: int, settings: WebhookSettings) -> Sent:
     """Send one event. Every failure is an outcome; none says anything of the secret."""
-    private = [ipaddress.ip_network(text, strict=False) for text in settings.private_networks]
+    private = networks_of(settings.private_networks)
     within_s = settings.timeout_ms / 1000
     pool = Pool(_LIMITS)
     try:

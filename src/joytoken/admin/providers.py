@@ -1,6 +1,7 @@
 """Providers: who answers. Their credentials come from the environment, or are kept sealed."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from joytoken.admin.seeds import seed_provider
 from joytoken.admin.vault import VaultError
 from joytoken.domain.catalog import Disconnect, Model, Provider
 from joytoken.domain.errors import Conflict, InvalidRequest, NotFound
+from joytoken.providers.addresses import literal, networks_of, within
 from joytoken.providers.presets import Preset, presets
 from joytoken.providers.registry import KINDS
 from joytoken.providers.upstream import parse_origin
@@ -143,7 +145,7 @@ def add_provider(desk: Desk, request: ProviderAdd) -> ProviderDocument:
     base = old or Provider(name=request.name, kind="openai")
     if preset is not None and old is None:
         base = replace(preset.provider(desk.environ), name=request.name)
-    provider = _checked(_with_request(base, request))
+    provider = _checked(_with_request(base, request), desk.settings.upstream.networks_denied)
     if request.api_key is not None:
         if not 1 <= len(request.api_key) <= CREDENTIAL_CHARS_MAX or not request.api_key.isascii():
             raise InvalidRequest("a credential is ASCII text", param="api_key")
@@ -186,7 +188,7 @@ def check_provider(desk: Desk, request: ProviderRef) -> ProviderTest:
     except VaultError as error:
         reached = Reached(ok=False, message=str(error))
     else:
-        reached = reach(provider, credential)
+        reached = reach(provider, credential, networks_of(desk.settings.upstream.networks_denied))
     return ProviderTest(
         name=provider.name,
         ok=reached.ok,
@@ -237,16 +239,19 @@ def _with_request(base: Provider, request: ProviderAdd) -> Provider:
     return replace(changed, sealed_key=None) if request.api_key_env is not None else changed
 
 
-def _checked(provider: Provider) -> Provider:
+def _checked(provider: Provider, denied: Sequence[str]) -> Provider:
     if provider.kind not in KINDS:
         raise InvalidRequest(f"{provider.kind!r} is not a kind; they are {', '.join(KINDS)}", param="kind")
     if provider.kind != "echo":
         if not provider.base_url:
             raise InvalidRequest("a provider needs a base URL, or the name of a preset", param="base_url")
         try:
-            parse_origin(provider.base_url)
+            host = parse_origin(provider.base_url)[0].host
         except ValueError as error:
             raise InvalidRequest(str(error), param="base_url") from None
+        if (address := literal(host)) is not None and within(address, networks_of(denied)):
+            message = f"no provider may be at {address}: upstream.networks_denied names its network"
+            raise InvalidRequest(message, param="base_url")
     if provider.api_key_env is not None and not _VARIABLE.fullmatch(provider.api_key_env):
         # Most often the credential itself was put here: do not repeat it.
         raise InvalidRequest("this is the name of an environment variable, not a credential", param="api_key_env")

@@ -6,6 +6,7 @@ import time
 import msgspec
 
 from joytoken.domain.catalog import Provider
+from joytoken.providers.addresses import Network
 from joytoken.providers.transport import Deadlines, Pool
 from joytoken.providers.upstream import UpstreamError, build_head, parse_origin, render
 
@@ -40,23 +41,26 @@ class _Failure(msgspec.Struct):
     error: _Fault | str = ""
 
 
-def reach(provider: Provider, credential: str | None) -> Reached:
-    """Ask a provider for its models, within 20 s. Runs an event loop of its own: call it from a thread without one."""
+def reach(provider: Provider, credential: str | None, denied: tuple[Network, ...]) -> Reached:
+    """Ask a provider for its models, within 20 s; not where it is in one of the `denied` networks.
+
+    Runs an event loop of its own: call it from a thread without one.
+    """
     if provider.kind == "echo":
         return Reached(ok=True, status=_OK, models=["echo"], message="built in")
     if provider.api_key_env and not credential:
         said = f"the environment variable {provider.api_key_env} is not set where this runs"
         return Reached(ok=False, message=said)
-    return asyncio.run(_ask(provider, credential))
+    return asyncio.run(_ask(provider, credential, denied))
 
 
-async def _ask(provider: Provider, credential: str | None) -> Reached:
+async def _ask(provider: Provider, credential: str | None, denied: tuple[Network, ...]) -> Reached:
     origin, path = parse_origin(provider.base_url, ca_file=provider.ca_file)
     headers = [("accept", "application/json")]
     if credential:
         headers.append(("authorization", f"Bearer {credential}"))
     started = time.monotonic()
-    pool = Pool()
+    pool = Pool(denied=denied)
     try:
         head = build_head("GET", origin, path + "/models", headers)
         response = await pool.send(origin, render(head, b""), whole=True, deadlines=_DEADLINES)

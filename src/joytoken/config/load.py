@@ -231,6 +231,7 @@ class _Reader:
         for name, networks in (
             ("server.trusted_proxies", settings.server.trusted_proxies),
             ("webhooks.private_networks", settings.webhooks.private_networks),
+            ("upstream.networks_denied", settings.upstream.networks_denied),
         ):
             for text in networks:
                 if not _is_network(text):

@@ -118,6 +118,10 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes_max: Annotated[int, _count("Largest answer, streamed or not.", 1)] = 64 * MIB
     buffer_bytes_max: Annotated[int, _count("Unread bytes of one answer before its provider is paused.", 1)] = MIB
     event_bytes_max: Annotated[int, _count("Largest event of a stream.", 1)] = 16 * MIB
+    networks_denied: Annotated[
+        tuple[str, ...],
+        _help("Networks (CIDR) where no provider is called: link-local ones, and those that tell a cloud's secrets."),
+    ] = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16")
     attempts_max: Annotated[int, _count("Calls made for one request, fallbacks included.", 1, 32)] = 4
 
 

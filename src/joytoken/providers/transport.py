@@ -10,6 +10,7 @@ import ssl
 from collections import deque
 from contextlib import suppress
 
+from joytoken.providers.addresses import Network, look_up, within
 from joytoken.providers.interface import CancelledUnsent
 from joytoken.providers.transport_connection import Connection
 from joytoken.providers.transport_response import Response
@@ -48,12 +49,13 @@ _LIMITS = Limits()
 class _Site:
     """The connections to one origin, and who waits for one."""
 
-    __slots__ = ("closed", "connections", "idle", "limits", "loop", "opening", "origin", "tls", "waiters")
+    __slots__ = ("closed", "connections", "denied", "idle", "limits", "loop", "opening", "origin", "tls", "waiters")
 
-    def __init__(self, origin: Origin, limits: Limits, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, origin: Origin, limits: Limits, tls: ssl.SSLContext | None, denied: tuple[Network, ...]) -> None:
         self.origin = origin
         self.limits = limits
         self.tls = tls
+        self.denied = denied
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
         self.idle: deque[Connection] = deque()
@@ -144,16 +146,9 @@ class _Site:
             self.release(granted)
 
     async def _open(self, deadlines: Deadlines) -> Connection:
-        origin = self.origin
         try:
             async with asyncio.timeout(deadlines.connect_ms / 1000):
-                _, connection = await self.loop.create_connection(
-                    lambda: Connection(self),
-                    origin.address or origin.host,
-                    origin.port,
-                    ssl=self.tls,
-                    server_hostname=origin.host if self.tls is not None else None,
-                )
+                connection = await self._connect()
         except TimeoutError:
             message = f"no connection to the provider within {deadlines.connect_ms} ms"
             raise UpstreamError("connect_timeout", message, sent=False) from None
@@ -166,14 +161,41 @@ class _Site:
             raise _closing()
         return connection
 
+    async def _connect(self) -> Connection:
+        """Connect to the first address that answers; to none where one of them may not be connected to."""
+        origin = self.origin
+        addresses = await look_up(origin.address or origin.host, origin.port)
+        for address in addresses:
+            if within(address, self.denied):
+                raise OSError(f"{origin.host} is {address}, and upstream.networks_denied names its network")
+        failure: OSError | None = None
+        for address in addresses:
+            try:
+                _, connection = await self.loop.create_connection(
+                    lambda: Connection(self),
+                    str(address),
+                    origin.port,
+                    ssl=self.tls,
+                    server_hostname=origin.host if self.tls is not None else None,
+                )
+            except ssl.SSLError:
+                raise
+            except OSError as error:
+                failure = error
+            else:
+                return connection
+        assert failure is not None
+        raise failure
+
 
 class Pool:
-    """All connections to all origins, for one event loop."""
+    """All connections to all origins, for one event loop. `denied`: networks that it never connects to."""
 
-    __slots__ = ("_closed", "_contexts", "_limits", "_sites", "_swept_at", "_timer")
+    __slots__ = ("_closed", "_contexts", "_denied", "_limits", "_sites", "_swept_at", "_timer")
 
-    def __init__(self, limits: Limits = _LIMITS) -> None:
+    def __init__(self, limits: Limits = _LIMITS, denied: tuple[Network, ...] = ()) -> None:
         self._limits = limits
+        self._denied = denied
         self._sites: dict[Origin, _Site] = {}
         self._contexts: dict[str | None, ssl.SSLContext] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -247,7 +269,7 @@ class Pool:
             context = self._contexts.get(origin.ca_file)
             if context is None:
                 context = self._contexts[origin.ca_file] = _tls(origin.ca_file)
-        site = self._sites[origin] = _Site(origin, self._limits, context)
+        site = self._sites[origin] = _Site(origin, self._limits, context, self._denied)
         return site
 
     def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
