@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import Counter
 from time import monotonic, time_ns
 from typing import Protocol
 
@@ -35,7 +36,7 @@ class Door:
         self._correlation_id_chars_max = correlation_id_chars_max
         self._drains_max = drains_max
         self._drain_s = drain_ms / 1000
-        self._drains: set[asyncio.Task[None]] = set()
+        self._drains: Counter[str] = Counter()  # by the provider's name
         self._connections: set[Connection] = set()
         self._entropy = random.SystemRandom()
         self._random = random.Random(self._entropy.getrandbits(128))  # noqa: S311 - ids need no secrecy
@@ -83,12 +84,13 @@ class Door:
         choice = trail.choice
         drains = choice is not None and choice.provider.on_disconnect == "drain"
         keeps = trail.call.idempotency_key is not None
-        if not (drains or keeps) or len(self._drains) >= self._drains_max:
+        provider = "" if choice is None else choice.provider.name
+        if not (drains or keeps) or self._drains[provider] >= self._drains_max:
             task.cancel()
             return
         trail.note("the caller hung up; the answer was read to its end")
-        self._drains.add(task)
-        task.add_done_callback(self._drains.discard)
+        self._drains[provider] += 1
+        task.add_done_callback(lambda _: self._drains.subtract((provider,)))
         asyncio.get_running_loop().call_later(self._drain_s, task.cancel)
 
     def log_defect(self, error: BaseException | None) -> None:

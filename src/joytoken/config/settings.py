@@ -99,7 +99,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     runs_daily_max: Annotated[int, _count("New runs that the callers of one owner may begin in a day (UTC).")] = 100_000
     progress_ms: Annotated[int, _ms("A stream's cost so far is journalled at least this often.")] = 250
     progress_tokens: Annotated[int, _count("A stream's cost so far is journalled after so many tokens.", 1)] = 256
-    drains_max: Annotated[int, _count("Provider streams read to their end after the caller hung up.")] = 64
+    drains_max: Annotated[int, _count("Streams of one provider that a worker reads on after callers hung up.")] = 64
     drain_ms: Annotated[int, _ms("Such a stream is read for at most this time.", 0)] = 30_000
     keyring_poll_ms: Annotated[int, _ms("How often a worker looks for changed keys and models.", 10)] = 250
     record_refusals: Annotated[bool, _help("Write a usage record for refused requests too.")] = False
