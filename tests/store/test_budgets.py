@@ -166,3 +166,18 @@ def test_what_callers_open_is_counted_by_day_and_owner(budgets, ledger):
     assert [run is None for run in placed] == [False, False, True, False]
     assert budgets.place(Run("acme", "r0", created_us=day + 1), 0) == placed[0]
     assert budgets.place(Run("acme", "r9", created_us=2 * day), 0) is None
+
+
+def test_limits_that_nobody_ever_reaches_can_be_issued_for_ever(ledger):
+    """Their sum is larger than any column; one owner's boundless runs must not keep others' windows from opening."""
+    most = 2**63 - 1
+    epoch = ledger.register("h:0", "h", 1)
+    for n, limit in enumerate((most, most, 4 * 10**18, 4 * 10**18, 4 * 10**18, 1_000)):
+        name = f"budget:run:T:all:acme/{n}"
+        assert ledger.grant("h:0", epoch, [(Want(name, limit), 5, 5)], 1)[0].amount == 5
+    ledger.grant("h:0", epoch, [(Want(W), 5, 5)], 1)
+    spend(ledger, epoch, 3, accounts=(W, "budget:run:T:all:acme/5", "budget:run:T:all:acme/0"))
+    assert ledger.set_budget_limit("budget:run:T:all:acme/5", most) == 1
+    assert ledger.set_budget_limit("budget:run:T:all:acme/5", 7) == 1
+    assert row(ledger, "budget:run:T:all:acme/5").balance == 4
+    assert len(ledger.accounts("platform:quota:")) >= 4

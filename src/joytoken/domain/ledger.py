@@ -28,7 +28,7 @@ EXPIRY = "platform:expiry"  # what expired
 REFUND = "platform:refund"  # what was given back of charges: revenue that was none
 CONVERSION = "platform:conversion"  # the difference of a transfer between tiers
 ADJUSTMENTS = "platform:adjustments"  # the other side of adjustments
-QUOTA_ISSUED = "platform:quota"  # the other side of everything on quota and budget accounts
+QUOTA_ISSUED = "platform:quota"  # the other side of quota and budget accounts; `:1`, `:2` hold what was put aside of it
 SHORTFALL = "platform:shortfall"  # what a call cost beyond what could be charged
 PLATFORM_ACCOUNTS = (
     REVENUE, FUNDING, ADJUSTMENTS, QUOTA_ISSUED, SHORTFALL, PROMO, PENDING, EXPIRY, REFUND, CONVERSION,

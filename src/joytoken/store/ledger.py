@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from joytoken.domain.ledger import QUOTA_ISSUED, quota_account
 from joytoken.store.engine import retried
-from joytoken.store.ledger_book import lock_accounts, lock_chain, post, save
+from joytoken.store.ledger_book import carry_issued, lock_accounts, lock_chain, post, save
 from joytoken.store.ledger_operator import RECALL_PAUSE_S, RECALL_WAIT_S, OperatorLedger, recall
 from joytoken.store.ledger_types import (
     AccountRow,
@@ -151,6 +151,7 @@ def _move_limit(conn: sa.Connection, name: str, new_limit: int, actor: str, at_u
     wanted = new_limit - int(conn.execute(_issued, {"of": name}).scalar_one())
     change = max(wanted, standing.leased - standing.balance)
     if change:
+        carry_issued(conn, standings, change, at_us)
         amounts = {name: change, QUOTA_ISSUED: -change}
         post(conn, "adjust", amounts, standings, at_us=at_us, actor=actor, reason=f"limit {new_limit}")
         save(conn, standings.values())

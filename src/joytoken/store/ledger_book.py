@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from joytoken.domain.ledger import AccountKind, TxKind, account_kind
+from joytoken.domain.ledger import QUOTA_ISSUED, AccountKind, TxKind, account_kind
 from joytoken.store.outbox import tell_low_balance
 from joytoken.store.postgres import Turn, take_turn
 from joytoken.store.schema import account, ledger_entry, ledger_tx
 
+_ISSUED_MAX = 2**62  # nanocredits: half of what a column holds
 GENESIS = b"\0" * 32
 _encode = msgspec.json.Encoder().encode
 
@@ -31,6 +32,8 @@ _rows = (
     .order_by(account.c.id)
     .with_for_update()
 )
+# Those that what was issued was put aside to.
+_aside = sa.select(sa.func.count()).where(account.c.id > f"{QUOTA_ISSUED}:", account.c.id < f"{QUOTA_ISSUED};")
 _add_tx = sa.insert(ledger_tx)
 _add_entries = sa.insert(ledger_entry)
 _save = (
@@ -101,6 +104,20 @@ def _window(kind: str, detail: str) -> str:
     if kind == "budget":
         return ":".join(detail.split(":", 2)[:2])
     return detail if kind == "quota" else ""
+
+
+def carry_issued(conn: sa.Connection, standings: dict[str, Standing], amount: int, at_us: int) -> None:
+    """Before so much more is issued to quotas and budgets: put what was issued aside where the sum would be too large.
+
+    Whoever sets a limit far beyond what is ever spent has it issued anew in each window, and for each end user or run.
+    """
+    issued = standings[QUOTA_ISSUED]
+    if issued.balance - amount >= -_ISSUED_MAX or issued.balance >= 0:
+        return
+    aside = f"{QUOTA_ISSUED}:{conn.execute(_aside).scalar_one() + 1}"
+    standings.update(lock_accounts(conn, [aside]))
+    moves = {QUOTA_ISSUED: -issued.balance, aside: issued.balance}
+    post(conn, "adjust", moves, standings, at_us=at_us, reason="put aside")
 
 
 def save(conn: sa.Connection, standings: Iterable[Standing]) -> None:

@@ -12,7 +12,7 @@ from joytoken.store.budgets import limit_now, open_one
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
 from joytoken.store.ledger_batch import PLATFORM, batch_reason, burn_mixed, charges_of, known_ids, sifted, usage_amounts
-from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account, post, save
+from joytoken.store.ledger_book import Standing, carry_issued, lock_accounts, lock_chain, open_account, post, save
 from joytoken.store.ledger_orders import settle_dues
 from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, SettleRow, WorkerFenced, WorkerState
 from joytoken.store.postgres import to_be_retried
@@ -332,6 +332,7 @@ def _open_quota(conn: sa.Connection, name: str, limit: int, at_us: int) -> Stand
         limit = limit if now is None else now
     open_account(conn, name, quota_limit=limit)
     standings = lock_accounts(conn, [QUOTA_ISSUED, name])
+    carry_issued(conn, standings, limit, at_us)
     post(conn, "open", {name: limit, QUOTA_ISSUED: -limit}, standings, at_us=at_us, reason="window opened")
     save(conn, standings.values())
     return standings[name]
