@@ -109,6 +109,17 @@ def test_the_same_key_on_other_terms_is_a_conflict(ledger, other):
     assert row(ledger).balance == 10
 
 
+def test_more_than_the_books_can_hold_is_refused(ledger):
+    """Of all wallets together: what was sold stands on one account."""
+    top_up(ledger, 2**63 - 10, "much")
+    for account in (W, OTHER):
+        with pytest.raises(Conflict) as conflict:
+            top_up(ledger, 10, "more", account)
+        assert (conflict.value.code, conflict.value.param) == ("books_full", "amount")
+    assert row(ledger, OTHER) is None
+    top_up(ledger, 9, "rest")
+
+
 def test_what_expired_leaves_the_wallet_with_the_sweep(ledger):
     top_up(ledger, 100, "a")
     top_up(ledger, 50, "b", terms=promo(DAY_US))

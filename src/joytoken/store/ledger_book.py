@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
+from joytoken.domain.errors import Conflict
 from joytoken.domain.ledger import QUOTA_ISSUED, AccountKind, TxKind, account_kind
+from joytoken.domain.money import AMOUNT_MAX
 from joytoken.store.outbox import tell_low_balance
 from joytoken.store.postgres import Turn, take_turn
 from joytoken.store.schema import account, ledger_entry, ledger_tx
@@ -154,7 +156,8 @@ def post(
 ) -> int:
     """Append a transaction and move the balances of `standings`; the caller saves those. Returns its id.
 
-    `amounts` sums to zero; accounts whose amount is 0 get no entry. A balance that falls below its threshold is told to
+    `amounts` sums to zero; accounts whose amount is 0 get no entry. Raises Conflict where an account cannot hold so
+    much. A balance that falls below its threshold is told to
     the webhooks, by the same transaction.
     """
     if sum(amounts.values()):
@@ -167,6 +170,8 @@ def post(
             standing = standings[name]
             standing.balance += amount
             standing.version += 1
+            if abs(standing.balance) > AMOUNT_MAX:
+                raise Conflict(f"the account {name} would hold more than the books can", "books_full", param="amount")
             if (
                 standing.low_balance is not None
                 and standing.balance < standing.low_balance <= standing.balance - amount
