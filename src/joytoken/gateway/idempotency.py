@@ -7,16 +7,18 @@ the answer that was paid for is there when they come back.
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
-from joytoken.domain.errors import Conflict, GatewayError, InvalidRequest
+from joytoken.domain.errors import Conflict, GatewayError, InvalidRequest, Unavailable
 from joytoken.domain.record import UsageRecord
 from joytoken.gateway.caller import Caller
 from joytoken.gateway.keyring import Principal
 from joytoken.gateway.trail import Trail
+from joytoken.store.engine import StoreUnavailable
 from joytoken.store.idempotency import NOBODY, Existing, Holder
 
 KEY_CHARS_MAX = 255
@@ -24,6 +26,7 @@ _HOUR_US = 3_600_000_000
 _PURGE_US = 600_000_000
 _TOO_LARGE = 0  # the status of an entry whose answer was not kept
 _REPLAYED = b"idempotent-replayed: true\r\n"
+_log = logging.getLogger(__name__)
 
 
 class Table(Protocol):
@@ -156,8 +159,8 @@ class Idempotency:
     async def begin(self, principal: Principal, trail: Trail, caller: Caller) -> Recorder | None:
         """A recorder for the first request of its key; None where the answer of the first was replayed.
 
-        Raises InvalidRequest where the key is malformed or was used for another body (422), and Conflict (409) where
-        the first request is under way, or its answer was not kept.
+        Raises InvalidRequest where the key is malformed or was used for another body (422), Conflict (409) where the
+        first request is under way, or its answer was not kept, and Unavailable where that cannot be looked up.
         """
         name = _name_of(trail)
         key_id = principal.key.key_id
@@ -167,6 +170,10 @@ class Idempotency:
         self._running.add((key_id, name))
         try:
             existing = await self._first(key_id, name, fingerprint, trail)
+        except StoreUnavailable as error:
+            self._running.discard((key_id, name))
+            message = "the Idempotency-Key cannot be looked up now; nothing was done"
+            raise Unavailable(message, "store_away", retry_after_s=1) from error
         except BaseException:
             self._running.discard((key_id, name))
             raise
@@ -199,6 +206,8 @@ class Idempotency:
         try:
             ended = asyncio.to_thread(self._end, key_id, name, trail.request_id, recorder, worth_keeping=worth_keeping)
             await asyncio.shield(ended)
+        except StoreUnavailable as error:  # a repetition is told that the answer was lost
+            _log.warning("the answer of request %s was not kept for its Idempotency-Key: %s", trail.request_id, error)
         finally:
             self._running.discard((key_id, name))
             recorder.commit()
