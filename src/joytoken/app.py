@@ -24,11 +24,12 @@ from joytoken.domain.apikey import ApiKey
 from joytoken.domain.budget import Budget
 from joytoken.domain.catalog import Catalog
 from joytoken.domain.catalog import Provider as ProviderConfig
+from joytoken.domain.errors import Unavailable
 from joytoken.domain.money import parse_amount
 from joytoken.domain.price import Price
 from joytoken.domain.record import UsageRecord
 from joytoken.escrow.engine import Escrow
-from joytoken.escrow.terms import EscrowSettings, RecoveryReport
+from joytoken.escrow.terms import Closed, EscrowSettings, RecoveryReport
 from joytoken.gateway.admit import Admission
 from joytoken.gateway.count import Counter
 from joytoken.gateway.exchange import Exchange
@@ -53,6 +54,7 @@ from joytoken.store.idempotency import Holder
 from joytoken.store.open import Store
 
 _SECOND_MS = 1000
+_OWN_FLUSH_S = 2.0  # for so long a receipt waits for the database to take what has just ended here
 _OTHERS_FLUSH_S = 0.5  # what another worker's transaction may take, beyond the time between two of them
 _HEARTBEAT_MS_MAX = 5_000
 _FLUSH_AGE_S_MAX = 15  # three heartbeats of the flusher
@@ -203,17 +205,27 @@ class Worker:
     async def find_record(self, request_id: str) -> UsageRecord | None:
         """The usage record of a request; one that has just ended is flushed first.
 
-        Another worker, or another gateway on the same database, brings over what it served with its next flush.
+        Another worker, or another gateway on the same database, brings over what it served with its next flush. Raises
+        Unavailable where the database does not take what there is.
         """
         found = await asyncio.to_thread(self.store.usage.get, request_id)
         if found is None:
-            await self.escrow.flush_now()
+            await self._flushed()
             found = await asyncio.to_thread(self.store.usage.get, request_id)
         patience = monotonic() + self._others_flush_s
         while found is None and monotonic() < patience:
             await asyncio.sleep(self._desk.settings.money.flush_ms / _SECOND_MS)
             found = await asyncio.to_thread(self.store.usage.get, request_id)
         return found
+
+    async def _flushed(self) -> None:
+        """Bring over what has ended here. Raises Unavailable where the store does not take it in time."""
+        try:
+            async with asyncio.timeout(_OWN_FLUSH_S):
+                await self.escrow.flush_now()
+        except (TimeoutError, Closed) as error:
+            message = "the database is away, and does not know of this request yet"
+            raise Unavailable(message, "store_away", retry_after_s=1) from error
 
     async def find_price(self, price_id: str) -> Price | None:
         """A row of the price book."""
