@@ -37,6 +37,8 @@ def test_every_line_is_as_the_format_has_it(sizing):
     assert found[r'joytoken_escrow_flush_age_s{worker="a\"b:0"}'] == "0.25"
     asked = r'joytoken_hold_to_charge_ratio_bucket{worker="a\"b:0",bound="asked",le="%s"}'
     assert [found[asked % edge] for edge in ("1", "2", "4", "1024", "+Inf")] == ["1", "1", "3", "3", "4"]
+    assert found[r'joytoken_hold_to_charge_ratio_sum{worker="a\"b:0",bound="asked"}'] == "2008.0"
+    assert found[r'joytoken_hold_to_charge_ratio_sum{worker="a\"b:0",bound="default"}'] == "0.0"
     assert found[r'joytoken_hold_to_charge_ratio_quantile{worker="a\"b:0",bound="asked",quantile="0.5"}'] == "4"
     assert found[r'joytoken_hold_held_nanocredits_total{worker="a\"b:0",bound="asked"}'] == "2008"
     assert not any('bound="default",quantile' in name for name in found)

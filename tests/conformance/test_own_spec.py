@@ -44,6 +44,14 @@ class Walk:
         self.judge(schema, reply, template)
         return reply.json
 
+    def text(self, path):
+        """Call what does not answer in JSON."""
+        reply = self.admin.get(path)
+        self.tried.add(("GET", path))
+        described_answer = described()[0]["paths"][path]["get"]["responses"][str(reply.status)]
+        assert reply.headers["content-type"].partition(";")[0] in described_answer["content"], path
+        assert reply.body, path
+
     @staticmethod
     def judge(schema, reply, template):
         document, judge = described()
@@ -98,6 +106,7 @@ def walk(server, stub):
     walk.call("GET", "/api/v1/requests/{request_id}", client=caller, request_id=request_id)
     walk.call("GET", "/health", client=Client(server.url))
     walk.call("GET", "/ready", client=Client(server.url))
+    walk.text("/metrics")
 
     wait_for(lambda: walk.call("GET", f"{manage}/requests", query=f"?key={made['id']}")["requests"], "not recorded")
     walk.call("GET", f"{manage}/requests/{{id}}", id=request_id)

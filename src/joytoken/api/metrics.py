@@ -70,6 +70,7 @@ def _histogram(name: str, labels: str, row: Row) -> Iterator[str]:
         seen += count
         yield f'{name}_bucket{{{labels},le="{edge:g}"}} {seen}\n'
     yield f'{name}_bucket{{{labels},le="+Inf"}} {total}\n'
+    yield f"{name}_sum{{{labels}}} {row.ratios}\n"
     yield f"{name}_count{{{labels}}} {total}\n"
 
 

@@ -225,4 +225,16 @@ PUBLIC_PATHS: dict[str, dict[str, Any]] = {
         },
         security=[{}],
     ),
+    "/metrics": _get(
+        "metrics",
+        "health",
+        "A worker's figures, for Prometheus; with an admin key, unless `server.metrics_public` is set",
+        {
+            "200": {
+                "description": "The figures, in the text format 0.0.4.",
+                "content": {"text/plain": {"schema": _STRING}},
+            },
+            "default": _ERROR,
+        },
+    ),
 }

@@ -8,20 +8,25 @@ EDGES: tuple[float, ...] = tuple(float(1 << bucket) for bucket in range(11))  # 
 
 
 class Row:
-    """The requests of one kind. Bucket n counts ratios above ``2**(n-1)`` and up to ``2**n``; sums are nanocredits."""
+    """The requests of one kind. Bucket n counts ratios above ``2**(n-1)`` and up to ``2**n``.
 
-    __slots__ = ("charged", "counts", "held")
+    `held` and `charged` are sums of nanocredits, `ratios` is the sum of what the buckets count.
+    """
+
+    __slots__ = ("charged", "counts", "held", "ratios")
 
     def __init__(self) -> None:
         self.counts = [0] * BUCKETS
         self.held = 0
         self.charged = 0
+        self.ratios = 0.0
 
     def observe(self, held: int, charged: int) -> None:
-        """Count a settle; `charged` is above zero. All of it is integers: this is on the way of every request."""
+        """Count a settle; `charged` is above zero. Plain arithmetic: this is on the way of every request."""
         self.counts[((held - 1) // charged).bit_length()] += 1
         self.held += held
         self.charged += charged
+        self.ratios += held / charged
 
     def quantile(self, share: float) -> float | None:
         """The upper edge of the bucket in which this share of the requests is reached; None before the first."""
