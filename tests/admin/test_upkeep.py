@@ -40,10 +40,10 @@ async def test_a_store_that_is_away_is_asked_again(desk, monkeypatch):
     paid(desk)
     original, failures = desk.store.usage.roll, [StoreUnavailable("away"), ValueError("odd")]
 
-    def roll(most):
+    def roll(*bounds):
         if failures:
             raise failures.pop()
-        return original(most)
+        return original(*bounds)
 
     monkeypatch.setattr(desk.store.usage, "roll", roll)
     upkeep = Upkeep(desk.store, QUICK)

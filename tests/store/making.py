@@ -208,6 +208,7 @@ def records_between(draw, since_us, until_us, size=40):
             "margin_usd": draw(maybe(st.integers(-(10**9), 10**9))),
             "ending": draw(few(tuple(RULES))),
             "first_token_ms": draw(maybe(st.integers(0, 10**6).map(lambda us: us / 1000))),
+            "total_ms": draw(st.integers(0, 10**8).map(lambda us: us / 1000)),
         }
         made.append(record(number, **changes))
     return made

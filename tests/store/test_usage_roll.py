@@ -4,16 +4,26 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from joytoken.store import usage_roll
 from joytoken.store.engine import Database
 from joytoken.store.schema import usage_record
-from joytoken.store.schema_rollup import usage_hour, usage_label, usage_quarter
+from joytoken.store.schema_rollup import (
+    usage_hour,
+    usage_label,
+    usage_latency_day,
+    usage_quarter,
+    usage_tag,
+    usage_tag_day,
+    usage_tag_hour,
+)
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_query import UsageQuery
 from joytoken.store.usage_roll import rolled
+from joytoken.store.usage_roll_tags import TagBounds
 from joytoken.store.usage_summary import totals
 from tests.store import making
 
@@ -31,6 +41,7 @@ def records(count, first=0):
             key_id=chance.choice(("k1", "k2")),
             model=chance.choice(("m1", "m2", "m3")),
             end_user=chance.choice(("", "u1")),
+            tags=chance.choice(("", '{"team":"a"}', '{"team":"b","x":"1"}')),
             ending=chance.choice(("completed", "client_gone")),
             charged=chance.randrange(1_000),
         )
@@ -54,6 +65,8 @@ def test_sums_are_read_from_their_tables(database, part):
         (UsageQuery(ending="client_gone"), ("ending", "error")),
         (ALL, ("end_user",)),
         (ALL, ("model", "day")),
+        (ALL, ("tag:team",)),
+        (UsageQuery(since_us=NOON - 12 * HOUR_US), ("tag:none",)),
         (UsageQuery(key_id="k1"), ("hour",)),
         (UsageQuery(since_us=NOON + HOUR_US, until_us=NOON + 80 * HOUR_US + HOUR_US // 4), ("day", "tier")),
     ]
@@ -67,7 +80,7 @@ def test_sums_are_read_from_their_tables(database, part):
     with database.write(durable=False) as conn:
         conn.execute(usage_record.delete())
     assert [usage.summary(*question) for question in asked] == before
-    assert usage.summary(ALL, ["tag:team"]) == []  # which only the records know
+    assert usage.summary(ALL, ["tag:team", "model"]) == []  # which only the records know
 
 
 def test_a_label_is_known_by_all_its_parts(database):
@@ -79,6 +92,54 @@ def test_a_label_is_known_by_all_its_parts(database):
         assert conn.execute(sa.select(sa.func.count()).select_from(usage_label)).scalar_one() == 12
         per_hour = conn.execute(sa.select(sa.func.sum(usage_hour.c.requests))).scalar_one()
     assert per_hour == 24
+
+
+def named(number, tags, day=0):
+    return making.record(number, started_us=NOON + day * 24 * HOUR_US, tags=msgspec.json.encode(tags).decode())
+
+
+def test_what_callers_name_is_summed_within_bounds(database):
+    """Tags beyond are read from the records, and take no room; the next day begins anew."""
+    usage, bounds = UsageTable(database), TagBounds(names_max=3, values_max=4)
+    made = [named(n, {"team": f"t{n % 3}", "trace": f"x{n}", f"own-{max(n, 5)}": "1"}) for n in range(20)]
+    made += [named(30 + n, {"team": "t9", "late": "1"}, day=1) for n in range(4)]
+    making.fill(database, made)
+    asked = [
+        (ALL, (f"tag:{name}", *times))
+        for name in ("team", "trace", "own-7", "late", "none")
+        for times in ((), ("day",))
+    ]
+    before = [usage.summary(*question) for question in asked]
+    while usage.roll(3, bounds):
+        assert [usage.summary(*question) for question in asked] == before
+    with database.read() as conn:
+        kept = conn.execute(
+            sa.select(usage_tag.c.tag, usage_tag.c.summed).order_by(usage_tag.c.bucket, usage_tag.c.tag)
+        )
+        marks = [tuple(row) for row in kept]
+        rows = conn.execute(sa.select(usage_tag_day.c.tag, sa.func.count()).group_by(usage_tag_day.c.tag))
+        in_days = {row[0]: row[1] for row in rows}
+        in_hours = set(conn.execute(sa.select(usage_tag_hour.c.tag)).scalars())
+    # Of the first day three names, of which one had too many values, and a mark for the names that came later.
+    assert marks == [("", False), ("own-5", True), ("team", True), ("trace", False), ("late", True), ("team", True)]
+    assert in_days == {"own-5": 1, "team": 4, "late": 1}
+    assert in_hours == set(in_days)
+
+
+def test_what_arrives_late_is_added_to_its_old_buckets(database):
+    usage = UsageTable(database)
+    questions = [(ALL, ("key", "day")), (ALL, ("tag:team", "hour")), (ALL, ("end_user",)), (ALL, ("ending", "error"))]
+    late, early = records(40), records(40, first=40)
+    making.fill(database, early)
+    usage.roll()
+    making.fill(database, late)
+    before = [usage.summary(*question) for question in questions], usage.latency(ALL, ["model", "day"])
+    assert usage.roll(25) == 25
+    between = [usage.summary(*question) for question in questions], usage.latency(ALL, ["model", "day"])
+    assert usage.roll(25) == 15
+    after = [usage.summary(*question) for question in questions], usage.latency(ALL, ["model", "day"])
+    assert before == between == after
+    assert totals(after[0][0]).requests == 80
 
 
 def test_two_at_once_add_each_record_once(url):
@@ -98,6 +159,10 @@ def test_two_at_once_add_each_record_once(url):
     assert sum(added) == 200
     with databases[0].read() as conn:
         assert conn.execute(sa.select(sa.func.sum(usage_quarter.c.requests))).scalar_one() == 200
+        assert conn.execute(sa.select(sa.func.sum(usage_latency_day.c.requests))).scalar_one() == 200
+        tagged = conn.execute(sa.select(usage_record.c.tags)).scalars().all()
+        summed = conn.execute(sa.select(sa.func.sum(usage_tag_day.c.requests))).scalar_one()
+        assert summed == sum(tags.count(":") for tags in tagged)
     for database in databases:
         database.close()
 
@@ -106,7 +171,11 @@ def test_what_fails_is_done_again_from_where_it_was(database, monkeypatch):
     making.fill(database, records(30))
     usage = UsageTable(database)
     usage.roll(10)
-    expected = usage.summary(ALL, ["key"])
+
+    def answers():
+        return usage.summary(ALL, ["key"]), usage.summary(ALL, ["tag:team"]), usage.latency(ALL, ["model", "hour"])
+
+    expected = answers()
 
     def fail(*_):
         raise RuntimeError("the process dies")
@@ -116,9 +185,9 @@ def test_what_fails_is_done_again_from_where_it_was(database, monkeypatch):
         with pytest.raises(RuntimeError):
             usage.roll(10)
     assert upto(database) == 10
-    assert usage.summary(ALL, ["key"]) == expected
+    assert answers() == expected
     assert usage.roll() == 20
-    assert usage.summary(ALL, ["key"]) == expected
+    assert answers() == expected
 
 
 def test_sums_are_whole_while_records_arrive_and_are_added(url):

@@ -11,18 +11,11 @@ from hypothesis import strategies as st
 
 from joytoken.domain.errors import InvalidRequest
 from joytoken.store.schema import usage_record
-from joytoken.store.schema_rollup import (
-    BESIDE,
-    ROLLED,
-    ROLLUP_SUMS,
-    usage_day,
-    usage_hour,
-    usage_label,
-    usage_quarter,
-)
+from joytoken.store.schema_rollup import ROLLED, ROLLED_TABLES, ROLLUP_SUMS
 from joytoken.store.setting import put_value
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_query import UsageQuery
+from joytoken.store.usage_roll_tags import TagBounds
 from joytoken.store.usage_summary import UsageRow, totals
 from tests.store import making
 
@@ -46,6 +39,7 @@ WINDOWS = [
     ("UTC", moment_us(2026, 12, 31)),
 ]
 BY = ("model", "key", "project", "tier", "ending", "day", "hour", "tag:team", 'tag:a"b.c', "tag:none", "end_user")
+BY_TAG = [("tag:team",), ("tag:team", "day"), ("hour", 'tag:a"b.c'), ("day", "tag:none")]  # what has sums of its own
 
 
 def value_of(made, name, zone):
@@ -90,7 +84,7 @@ def ordered(rows):
 def wipe(database):
     with database.write(durable=False) as conn:
         conn.execute(usage_record.delete())
-        for table in (usage_label, usage_quarter, usage_hour, usage_day, *BESIDE):
+        for table in ROLLED_TABLES:
             conn.execute(table.delete())
         put_value(conn, ROLLED, "0")
 
@@ -100,7 +94,7 @@ def wipe(database):
 def test_sums_are_the_oracles(database, data):
     zone, midday = data.draw(st.sampled_from(WINDOWS))
     records = data.draw(making.records_between(midday - DAY_US, midday + 2 * DAY_US))
-    by = tuple(data.draw(st.lists(st.sampled_from(BY), max_size=4, unique=True)))
+    by = tuple(data.draw(st.lists(st.sampled_from(BY), max_size=4, unique=True) | st.sampled_from(BY_TAG)))
     since = data.draw(st.none() | st.integers(midday - DAY_US, midday + DAY_US))
     until = data.draw(st.none() | st.integers(midday, midday + 2 * DAY_US))
     model = data.draw(st.sampled_from((None, "m1")))
@@ -109,7 +103,8 @@ def test_sums_are_the_oracles(database, data):
     upto = data.draw(st.integers(0, len(records)))
     making.fill(database, records[:upto])
     part = data.draw(st.integers(1, 50))
-    while UsageTable(database).roll(part):
+    bounds = TagBounds(names_max=data.draw(st.integers(0, 3)), values_max=data.draw(st.integers(1, 3)))
+    while UsageTable(database).roll(part, bounds):
         pass
     making.fill(database, records[upto:])
 
@@ -187,11 +182,16 @@ def test_the_mean_first_token(database):
     assert UsageRow().first_token_ms is None
 
 
-@pytest.mark.parametrize("tags", ["not json", "[1]", '"text"', "{}", '{"team":null}'])
+@pytest.mark.parametrize(
+    "tags", ["not json", "[1]", '"text"', "{}", '{"team":null}', r'{"team":"a\u0000b"}', '{"":"x"}']
+)
 def test_tags_that_are_none(database, tags):
     making.fill(database, [making.record(1, tags=tags)])
-    (row,) = UsageTable(database).summary(UsageQuery(), ["tag:team"])
+    usage = UsageTable(database)
+    (row,) = found = usage.summary(UsageQuery(), ["tag:team"])
     assert row.keys == ("",)
+    assert usage.roll() == 1
+    assert usage.summary(UsageQuery(), ["tag:team"]) == found
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "/etc/passwd", "\0"])

@@ -7,6 +7,7 @@ import logging
 from joytoken.config.settings import Usage
 from joytoken.store.engine import StoreUnavailable
 from joytoken.store.open import Store
+from joytoken.store.usage_roll_tags import TagBounds
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +46,10 @@ class Upkeep:
     def roll(self) -> None:
         """Add what has come since to its sums. Never raises: whoever asks for sums reads what is not in them yet."""
         most = self._settings.roll_records_max
+        bounds = TagBounds(self._settings.tag_names_max, self._settings.tag_values_max)
         try:
             for _ in range(self._settings.roll_parts_max):
-                if self._store.usage.roll(most) < most:
+                if self._store.usage.roll(most, bounds) < most:
                     return
         except StoreUnavailable as failure:
             _log.debug("sums of usage wait: %s", failure)

@@ -223,8 +223,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Usage records and their sums."""
 
     roll_ms: Annotated[int, _ms("How often what has come since is added to the sums that reports read.", 10)] = 60_000
-    roll_records_max: Annotated[int, _count("Records added to them in one transaction.", 1, 100_000)] = 1000
+    roll_records_max: Annotated[int, _count("Records added to them in one transaction.", 1, 100_000)] = 2000
     roll_parts_max: Annotated[int, _count("Such transactions, one after the other, before it rests.", 1)] = 1000
+    tag_names_max: Annotated[
+        int,
+        _count("Callers' tags that are summed for a day; those that come later are read from the records.", 0, 10_000),
+    ] = 100
+    tag_values_max: Annotated[
+        int, _count("Values of one tag that are summed for a day; with more, it is read from the records.", 1, 100_000)
+    ] = 1000
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):

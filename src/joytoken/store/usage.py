@@ -10,8 +10,10 @@ from joytoken.store.engine import Database
 from joytoken.store.record import record_of
 from joytoken.store.schema import RECORD_FIELDS, usage_record
 from joytoken.store.schema_credit import refund
+from joytoken.store.usage_latency import LatencyRow, latencies
 from joytoken.store.usage_query import UsageQuery, conditions
 from joytoken.store.usage_roll import ROLL_RECORDS_MAX, roll
+from joytoken.store.usage_roll_tags import TAG_BOUNDS, TagBounds
 from joytoken.store.usage_runs import RunSum, run_sums
 from joytoken.store.usage_summary import UsageRow, summarise
 
@@ -22,6 +24,7 @@ RecordList = list[UsageRecord]
 ArrivalList = list[tuple[int, UsageRecord]]
 SummaryList = list[UsageRow]
 RunSumList = list[RunSum]
+LatencyList = list[LatencyRow]
 
 _columns = [usage_record.c[name] for name in RECORD_FIELDS]
 _started, _id, _arrival = usage_record.c.started_us, usage_record.c.request_id, usage_record.c.ingest_seq
@@ -80,14 +83,22 @@ class UsageTable:
         with self._database.read() as conn:
             return summarise(conn, query, by, zone)
 
+    def latency(self, query: UsageQuery, by: Sequence[str] = (), zone: str = "UTC") -> LatencyList:
+        """How long requests took, by some of `usage_latency.LATENCY_DIMENSIONS`: counts by slots of time.
+
+        Without dimensions, one row of everything, or none. Raises InvalidRequest for an unknown dimension or zone.
+        """
+        with self._database.read() as conn:
+            return latencies(conn, query, by, zone)
+
     def runs(self, run_ids: Sequence[str], *, below: bool, owner: str | None = None) -> RunSumList:
         """The sums of these runs, or of those right below them."""
         with self._database.read() as conn:
             return run_sums(conn, run_ids, below=below, owner=owner)
 
-    def roll(self, records_max: int = ROLL_RECORDS_MAX) -> int:
-        """Bring the sums that `summary` reads up to date with the next records, at most so many; returns how many."""
-        return roll(self._database, records_max)
+    def roll(self, records_max: int = ROLL_RECORDS_MAX, bounds: TagBounds = TAG_BOUNDS) -> int:
+        """Bring the sums that are read here up to date with the next records, at most so many; returns how many."""
+        return roll(self._database, records_max, bounds)
 
     def export(self, query: UsageQuery = _EVERYTHING) -> Iterator[UsageRecord]:
         """Every record that is there now, oldest first; what arrives meanwhile is left out.

@@ -2,12 +2,12 @@
 
 A question is answered from buckets where each of them lies wholly within one group of it: days where days of UTC are
 asked for or no times at all, else hours, and quarters of an hour at the edges and where a zone's day begins between
-hours. What a question's bounds cut out of a quarter, and what has arrived since the tables were brought up to date, is
-read from the records. All of it is one view of the database.
+hours. What its bounds cut out of the smallest of them, and what has arrived since the tables were brought up to date,
+is read from the records. All of it is one view of the database.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+import itertools
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,14 +23,24 @@ from joytoken.store.schema_rollup import (
     usage_hour,
     usage_label,
     usage_quarter,
+    usage_tag,
+    usage_tag_day,
+    usage_tag_hour,
 )
-from joytoken.store.usage_query import COLUMNS, QUARTER_US, TIMES, UsageQuery, dimension, filters, record_sum, unindexed
-from joytoken.store.usage_roll import DAY_QUARTERS, HOUR_QUARTERS, rolled
-
-Span = tuple[int, int]  # from, and up to but without
-_SECOND_US = 1_000_000
-_LISTED_MAX = 2_000
-_FAR = 1 << 40  # more than any local day's or hour's number
+from joytoken.store.usage_query import (
+    COLUMNS,
+    QUARTER_US,
+    TAG,
+    TIMES,
+    UsageQuery,
+    dimension,
+    filters,
+    record_sum,
+    unindexed,
+)
+from joytoken.store.usage_roll import rolled
+from joytoken.store.usage_roll_tags import OTHERS
+from joytoken.store.usage_spans import DAY_QUARTERS, HOUR_QUARTERS, Plan, Span, local, number, plan, up, within
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -40,246 +50,142 @@ class Piece(msgspec.Struct, frozen=True):
     timed: bool  # whether a quarter of the group follows its plain values
 
 
-class Shift(msgspec.Struct, frozen=True):
-    """From this quarter on, a zone's clocks are so many quarters ahead of UTC."""
+class _Cube(msgspec.Struct, frozen=True):
+    tables: dict[int, sa.Table]  # by the quarters of a bucket
+    labelled: bool = False
+    tag: str | None = None
 
-    since: int
-    ahead: int
+
+_LABELLED = _Cube({1: usage_quarter, HOUR_QUARTERS: usage_hour, DAY_QUARTERS: usage_day}, labelled=True)
+_BESIDE = [
+    ({column.name for column in table.primary_key.columns} - {"bucket"}, _Cube({DAY_QUARTERS: table}))
+    for table in BESIDE
+]
 
 
 def pieces(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: ZoneInfo) -> list[Piece] | None:
     """What is summed from the tables of sums; None where they do not have what is asked for."""
     cube = _cube(query, by)
     upto = rolled(conn) if cube is not None else 0
-    if cube is None or not upto:
+    span = bounds(conn, query, usage_day) if upto else None
+    if cube is None or span is None:
         return None
-    bounds = _bounds(conn, cube)
-    if bounds is None:
+    made = plan(list(cube.tables), span, by, zone, [] if cube.tag is None else _unsummed(conn, cube.tag, span))
+    if made is None:
         return None
-    first = _up(query.since_us, QUARTER_US) if query.since_us is not None else bounds[0]
-    last = query.until_us // QUARTER_US if query.until_us is not None else bounds[1]
-    first, last = max(first, bounds[0]), min(last, bounds[1])
-    if last <= first:
-        return None
-    shifts = _shifts(zone, first, last)
-    unit = HOUR_QUARTERS if "hour" in by else DAY_QUARTERS if "day" in by else 0
-    made, covered = _covered(cube, first, last, unit, shifts)
-    if covered is None:
-        return None
-    parts = [
-        Piece(_of_table(cube, query, by, table, size, spans, unit, shifts), bool(unit))
-        for table, size, spans in made
-        if spans
+    return [
+        *(
+            Piece(part, bool(made.unit))
+            for size, spans in made.made
+            for part in _parts(cube, query, by, size, spans, made)
+        ),
+        *(
+            Piece(of_records(by, where, conn.dialect.name, few=True), bool(made.unit))
+            for where in remaining(query, upto, made.covered)
+        ),
     ]
-    return [*parts, *_of_records(query, by, upto, covered, conn.dialect.name)]
-
-
-class _Cube(msgspec.Struct, frozen=True):
-    tables: dict[int, sa.Table]  # by the quarters of a bucket
-    labelled: bool
-
-
-_LABELLED = _Cube({1: usage_quarter, HOUR_QUARTERS: usage_hour, DAY_QUARTERS: usage_day}, True)
-_BESIDE = [
-    ({column.name for column in table.primary_key.columns} - {"bucket"}, _Cube({DAY_QUARTERS: table}, False))
-    for table in BESIDE
-]
 
 
 def _cube(query: UsageQuery, by: Sequence[str]) -> _Cube | None:
     plain = [name for name in by if name not in TIMES]
-    if any(name not in COLUMNS for name in plain):  # a tag
-        return None
+    if any(name not in COLUMNS for name in plain):
+        tag = plain[0].removeprefix(TAG)
+        alone = len(plain) == 1 and plain[0] == TAG + tag and tag and not filters(query)
+        return _Cube({HOUR_QUARTERS: usage_tag_hour, DAY_QUARTERS: usage_tag_day}, tag=tag) if alone else None
     asked = {COLUMNS[name].name for name in plain} | set(filters(query))
     if asked <= set(ROLLUP_LABELS):
         return _LABELLED
     return next((cube for names, cube in _BESIDE if asked <= names and "hour" not in by), None)
 
 
-def _bounds(conn: sa.Connection, cube: _Cube) -> Span | None:
-    """From the first quarter to the end of the last, of all days that there are."""
-    bucket = cube.tables[DAY_QUARTERS].c.bucket
-    low, high = conn.execute(sa.select(sa.func.min(bucket), sa.func.max(bucket))).one()
-    return None if low is None else (low * DAY_QUARTERS, (high + 1) * DAY_QUARTERS)
+def bounds(conn: sa.Connection, query: UsageQuery, days: sa.Table) -> Span | None:
+    """The whole quarters that a query asks for, of all days that a table has; None where there is none."""
+    bucket = days.c.bucket
+    # Each by itself: SQLite finds one of them at an end of its index, and reads all of it for two at once.
+    edges = [sa.select(edge).scalar_subquery() for edge in (sa.func.min(bucket), sa.func.max(bucket))]
+    low, high = conn.execute(sa.select(*edges)).one()
+    if low is None:
+        return None
+    first, last = low * DAY_QUARTERS, (high + 1) * DAY_QUARTERS
+    if query.since_us is not None:
+        first = max(first, up(query.since_us, QUARTER_US))
+    if query.until_us is not None:
+        last = min(last, query.until_us // QUARTER_US)
+    return (first, last) if first < last else None
 
 
-def _shifts(zone: ZoneInfo, first: int, last: int) -> list[Shift]:
-    """How far the zone's clocks are ahead, from the first quarter on; one more for each time they are set."""
-
-    def ahead(quarter: int) -> int:
-        moment = datetime.fromtimestamp(quarter * (QUARTER_US // _SECOND_US), zone)
-        offset = moment.utcoffset()
-        return 0 if offset is None else int(offset.total_seconds() * _SECOND_US // QUARTER_US)
-
-    found = [Shift(first, ahead(first))]
-    at = first
-    while at < last:
-        following = min(at + DAY_QUARTERS, last)
-        if ahead(following) != found[-1].ahead:
-            low, high = at, following
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if ahead(middle) == found[-1].ahead else (low, middle)
-            found.append(Shift(high, ahead(high)))
-        at = following
-    return found
+def _unsummed(conn: sa.Connection, tag: str, span: Span) -> list[Span]:
+    """The days of which the sums do not have a tag, or not all of its values."""
+    other = usage_tag.alias()
+    known = sa.exists().where(other.c.bucket == usage_tag.c.bucket, other.c.tag == tag)
+    missing = sa.or_(usage_tag.c.tag == tag, sa.and_(usage_tag.c.tag == OTHERS, ~known))
+    day = usage_tag.c.bucket
+    found = sa.select(day).where(day >= span[0] // DAY_QUARTERS, day * DAY_QUARTERS < span[1])
+    found = found.where(~usage_tag.c.summed, missing).order_by(day)
+    return [(at * DAY_QUARTERS, (at + 1) * DAY_QUARTERS) for (at,) in conn.execute(found)]
 
 
-def _up(value: int, size: int) -> int:
-    return -(-value // size)
+def _parts(
+    cube: _Cube, query: UsageQuery, by: Sequence[str], size: int, spans: list[Span], made: Plan
+) -> list[sa.Select[Any]]:
+    table = cube.tables[size]
+    if cube.tag is None:
+        names = [COLUMNS[name].name for name in by if name not in TIMES]
+        asked = filters(query)
+        labelled = cube.labelled and bool(names or asked)
+        side = usage_label if labelled else table
+        same = [side.c[name] == value for name, value in asked.items()]
+        select = _summed(table, [side.c[name] for name in names], size, spans, made).where(*same)
+        return [select.join_from(table, usage_label, table.c.label == usage_label.c.id) if labelled else select]
+    # What has no such tag is everything, less what has it.
+    tagged, none = table.c.tag == cube.tag, sa.literal("").label("none")
+    return [
+        _summed(_LABELLED.tables[size], [none], size, spans, made),
+        _summed(table, [none], size, spans, made, less=True).where(tagged),
+        _summed(table, [table.c.value], size, spans, made).where(tagged),
+    ]
 
 
-def _covered(
-    cube: _Cube, first: int, last: int, unit: int, shifts: list[Shift]
-) -> tuple[list[tuple[sa.Table, int, list[Span]]], Span | None]:
-    """Which buckets of which table make up the span, and the quarters that they cover: one span, or nothing.
-
-    A bucket may not have a local day or hour begin within it, where these are asked for.
-    """
-    made: list[tuple[sa.Table, int, list[Span]]] = []
-    left = [(first, last)]
-    for size in sorted(cube.tables, reverse=True):
-        if unit and size > 1 and not _whole(size, unit, shifts):
-            continue
-        cuts = set(_cut(size, unit, shifts, first, last)) if unit else set()
-        spans, rest = _split(left, size, cuts)
-        made.append((cube.tables[size], size, spans))
-        left = rest
-    taken = _joined(sorted((low * size, high * size) for _, size, spans in made for low, high in spans))
-    return made, taken[0] if len(taken) == 1 else None
-
-
-def _whole(size: int, unit: int, shifts: list[Shift]) -> bool:
-    """Whether most buckets of a size lie within one local unit."""
-    if size > unit:
-        return False
-    if size < unit:
-        return True
-    return all(shift.ahead % size == 0 for shift in shifts)
-
-
-def _cut(size: int, unit: int, shifts: list[Shift], first: int, last: int) -> Iterator[int]:
-    """The buckets within which a local unit begins, or clocks are set."""
-    for number, shift in enumerate(shifts):
-        end = shifts[number + 1].since if number + 1 < len(shifts) else last
-        if shift.since % size and shift.since > first:
-            yield shift.since // size
-        if shift.ahead % size:
-            at = _up(shift.since + shift.ahead, unit) * unit - shift.ahead
-            while at < end:
-                yield at // size
-                at += unit
-
-
-def _split(left: list[Span], size: int, cuts: set[int]) -> tuple[list[Span], list[Span]]:
-    """The buckets that lie wholly within these spans and are not cut; and what remains, in quarters."""
-    spans: list[Span] = []
-    rest: list[Span] = []
-    for low, high in left:
-        begin, end = _up(low, size), high // size
-        if begin >= end:
-            rest.append((low, high))
-            continue
-        if low < begin * size:
-            rest.append((low, begin * size))
-        at = begin
-        for cut in sorted(cut for cut in cuts if begin <= cut < end):
-            if at < cut:
-                spans.append((at, cut))
-            rest.append((cut * size, (cut + 1) * size))
-            at = cut + 1
-        if at < end:
-            spans.append((at, end))
-        if end * size < high:
-            rest.append((end * size, high))
-    return spans, rest
-
-
-def _joined(spans: list[Span]) -> list[Span]:
-    found: list[Span] = []
-    for low, high in spans:
-        if found and found[-1][1] == low:
-            found[-1] = (found[-1][0], high)
-        else:
-            found.append((low, high))
-    return found
-
-
-def _of_table(
-    cube: _Cube,
-    query: UsageQuery,
-    by: Sequence[str],
+def _summed(
     table: sa.Table,
+    plain: Sequence[sa.ColumnElement[Any]],
     size: int,
     spans: list[Span],
-    unit: int,
-    shifts: list[Shift],
+    made: Plan,
+    *,
+    less: bool = False,
 ) -> sa.Select[Any]:
+    """The sums of some buckets; `less`: as amounts to be taken away."""
     bucket = table.c.bucket
-    within = _within(bucket, spans)
-    names, asked = [COLUMNS[name].name for name in by if name not in TIMES], filters(query)
-    labelled = cube.labelled and bool(names or asked)
-    side = usage_label if labelled else table
-    plain = [side.c[name] for name in names]
-    summed = [sa.func.coalesce(sa.func.sum(table.c[name]), 0) for name in ROLLUP_SUMS]
-    groups: list[sa.ColumnElement[Any]] = list(plain)
+    sums = [sa.func.coalesce(sa.func.sum(table.c[name]), 0) for name in ROLLUP_SUMS]
+    groups = [column for column in plain if isinstance(column, sa.Column)]
     columns: list[sa.ColumnElement[Any]] = list(plain)
-    if unit:
+    times: list[sa.ColumnElement[Any]] = []
+    if made.unit:
         # Without labels, rows come in the order of their buckets and are summed as they come; there are few of these.
-        groups.append(_local(bucket, size, unit, shifts) if names else bucket)
+        times.append(local(bucket, size, made.unit, made.shifts) if groups else bucket)
         columns.append(sa.func.min(bucket) * size)
-    select = sa.select(*columns, *summed).where(within, *[side.c[name] == value for name, value in asked.items()])
-    if labelled:
-        select = select.join_from(table, usage_label, table.c.label == usage_label.c.id)
-    return select.group_by(*groups) if groups else select
+    select = sa.select(*columns, *(-part if less else part for part in sums)).where(within(bucket, spans))
+    return select.group_by(*groups, *times) if groups or times else select
 
 
-def _within(bucket: sa.ColumnElement[int], spans: list[Span]) -> sa.ColumnElement[bool]:
-    """Said so that the index of buckets is used: SQLite looks through the table for a list of spans."""
-    if len(spans) > 1 and sum(high - low for low, high in spans) <= _LISTED_MAX:
-        return bucket.in_([at for low, high in spans for at in range(low, high)])
-    said = sa.or_(*[sa.and_(bucket >= low, bucket < high) for low, high in spans])
-    return said if len(spans) == 1 else sa.and_(bucket >= spans[0][0], bucket < spans[-1][1], said)
-
-
-def _local(bucket: sa.ColumnElement[int], size: int, unit: int, shifts: list[Shift]) -> sa.ColumnElement[Any]:
-    """The number of the local day or hour of a bucket; another one each time that clocks were set."""
-
-    def number(index: int) -> sa.ColumnElement[Any]:
-        local = bucket * _number(size) + _number(shifts[index].ahead)
-        return local // _number(unit) + _number(index * _FAR)
-
-    if len(shifts) == 1:
-        return number(0)
-    until = [
-        (bucket * _number(size) < _number(shifts[index + 1].since), number(index)) for index in range(len(shifts) - 1)
-    ]
-    return sa.case(*until, else_=number(len(shifts) - 1))
-
-
-def _number(value: int) -> sa.ColumnElement[int]:
-    """A number as itself: PostgreSQL takes two groups with a parameter each for different ones."""
-    return sa.literal_column(f"({value})", sa.BigInteger)
-
-
-def _of_records(query: UsageQuery, by: Sequence[str], upto: int, covered: Span, dialect: str) -> list[Piece]:
-    """What came since, and what lies before and after the span that is covered."""
+def remaining(query: UsageQuery, upto: int, covered: Sequence[Span]) -> list[list[sa.ColumnElement[bool]]]:
+    """Conditions of the records that are not in the covered quarters: what came since, and what is around them."""
     since, started = usage_record.c.ingest_seq, usage_record.c.started_us
-    low, high = covered[0] * QUARTER_US, covered[1] * QUARTER_US
-    known = since + _number(0) <= upto
-    before = msgspec.structs.replace(query, until_us=low if query.until_us is None else min(low, query.until_us))
-    after = msgspec.structs.replace(query, since_us=high if query.since_us is None else max(high, query.since_us))
-    chosen = [[since > upto, *unindexed(query)], [known, *_times(before, started)], [known, *_times(after, started)]]
-    return [Piece(of_records(by, where, dialect, few=True), bool(set(by) & set(TIMES))) for where in chosen]
-
-
-def _times(query: UsageQuery, started: sa.ColumnElement[int]) -> list[sa.ColumnElement[bool]]:
-    """A query of records by their time alone, as a few of them are looked through."""
-    found = unindexed(msgspec.structs.replace(query, since_us=None, until_us=None))
+    low, high = covered[0][0] * QUARTER_US, covered[-1][1] * QUARTER_US
+    known = since + number(0) <= upto
+    same = unindexed(msgspec.structs.replace(query, since_us=None, until_us=None))
+    before = [started < (low if query.until_us is None else min(low, query.until_us))]
+    after = [started >= (high if query.since_us is None else max(high, query.since_us))]
     if query.since_us is not None:
-        found.append(started >= query.since_us)
+        before.append(started >= query.since_us)
     if query.until_us is not None:
-        found.append(started < query.until_us)
+        after.append(started < query.until_us)
+    found = [[since > upto, *unindexed(query)], [known, *same, *before], [known, *same, *after]]
+    gaps = [(one[1] * QUARTER_US, other[0] * QUARTER_US) for one, other in itertools.pairwise(covered)]
+    if gaps:
+        between = sa.or_(*[sa.and_(started >= first, started < last) for first, last in gaps])
+        found.append([known, *same, between])
     return found
 
 
@@ -295,6 +201,6 @@ def of_records(
     values = [dimension(name, dialect).concat(end) if few else dimension(name, dialect) for name in plain]
     groups: list[sa.Label[Any]] = [value.label(f"d{n}") for n, value in enumerate(values)]
     if set(by) & set(TIMES):
-        groups.append((usage_record.c.started_us // _number(QUARTER_US)).label("quarter"))
+        groups.append((usage_record.c.started_us // number(QUARTER_US)).label("quarter"))
     select = sa.select(*groups, *[record_sum(name) for name in ROLLUP_SUMS]).where(*where)
     return select.group_by(*(sa.literal_column(group.name) for group in groups)) if groups else select

@@ -90,22 +90,27 @@ def unindexed(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def record_sum(name: str) -> sa.ColumnElement[Any]:
-    """One of `schema_rollup.ROLLUP_SUMS` over usage records: 0 where there are none."""
+def record_value(name: str) -> sa.ColumnElement[Any]:
+    """What one usage record adds to one of `schema_rollup.ROLLUP_SUMS`; never NULL."""
     columns = usage_record.c
     if name == "requests":
-        return sa.func.count()
+        return sa.literal_column("1")
     if name == "errors":
-        return sa.func.coalesce(sa.func.sum(sa.case((columns.ending.in_(SUCCEEDED), 0), else_=1)), 0)
+        return sa.case((columns.ending.in_(SUCCEEDED), 0), else_=1)
     if name == "uncosted":
-        return sa.func.count() - sa.func.count(columns.provider_cost_usd)
+        return sa.case((columns.provider_cost_usd.is_(None), 1), else_=0)
     if name == "first_tokens":
-        return sa.func.count(columns.first_token_ms)
+        return sa.case((columns.first_token_ms.is_(None), 0), else_=1)
     if name == "first_token_us":
         # Whole microseconds: a sum of floats would depend on the order of the rows.
-        whole = sa.cast(sa.func.round(columns.first_token_ms * 1000), sa.BigInteger)
-        return sa.func.coalesce(sa.func.sum(whole), 0)
-    return sa.func.coalesce(sa.func.sum(columns[name]), 0)
+        return sa.func.coalesce(sa.cast(sa.func.round(columns.first_token_ms * 1000), sa.BigInteger), 0)
+    column = columns[name]
+    return sa.func.coalesce(column, 0) if column.nullable else column
+
+
+def record_sum(name: str) -> sa.ColumnElement[Any]:
+    """One of `schema_rollup.ROLLUP_SUMS` over usage records: 0 where there are none."""
+    return sa.func.count() if name == "requests" else sa.func.coalesce(sa.func.sum(record_value(name)), 0)
 
 
 def dimension(name: str, dialect: str) -> sa.ColumnElement[Any]:
@@ -118,16 +123,25 @@ def dimension(name: str, dialect: str) -> sa.ColumnElement[Any]:
 
 
 def tag_value(name: str, dialect: str) -> sa.ColumnElement[str]:
-    """A caller's tag by its name, "" where a record has none: the one place that knows how a database reads JSON."""
-    tags = usage_record.c.tags
+    """A caller's tag by its name, "" where a record has none."""
+    document = tag_document(dialect)
     if dialect == "postgresql":
-        # It fails on what is no JSON, and on a NUL character where it takes any member out.
-        readable = tags.like("{%}") & tags.not_like(r"%\\u0000%")
-        found: sa.ColumnElement[Any] = sa.cast(sa.case((readable, tags)), sa.JSON).op("->>")(name)
+        found: sa.ColumnElement[Any] = sa.cast(document, sa.JSON).op("->>", return_type=sa.Text())(name)
     else:
         # A path (json_extract) has no way to name a tag with a quotation mark in it; the table of members has.
-        document = sa.case((sa.func.json_valid(tags) == 1, tags))
         members = sa.func.json_each(document).table_valued("key", "value")
         value = sa.select(sa.cast(members.c.value, sa.Text)).where(members.c.key == name).limit(1)
         found = value.correlate(usage_record).scalar_subquery()
     return sa.func.coalesce(found, "")
+
+
+def tag_document(dialect: str) -> sa.ColumnElement[Any]:
+    """A record's tags where they are a JSON object that either database can read, else NULL.
+
+    A NUL character in them fails PostgreSQL where it takes any member out, and is in no text of its own.
+    """
+    tags = usage_record.c.tags
+    if dialect == "postgresql":
+        return sa.case((tags.like("{%}") & tags.not_like(r"%\\u0000%"), tags))
+    nul = sa.func.instr(tags, r"\u0000") > 0
+    return sa.case((tags.like("{%") & ~nul & (sa.func.json_valid(tags) == 1), tags))

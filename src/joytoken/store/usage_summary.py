@@ -70,7 +70,7 @@ def summarise(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: s
 
     Raises InvalidRequest for an unknown dimension or time zone.
     """
-    times = _Times(zone)
+    times = Times(zone)
     parts = pieces(conn, query, by, times.zone)
     if parts is None:
         timed = any(name in TIMES for name in by)
@@ -103,7 +103,7 @@ def summarise(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: s
     return [row for row in rows if row.requests]
 
 
-class _Times:
+class Times:
     """Quarters of an hour as days and hours of a time zone."""
 
     def __init__(self, zone: str) -> None:
