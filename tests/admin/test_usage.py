@@ -1,6 +1,6 @@
 import pytest
 
-from joytoken.admin.usage import UsageSummaryQuery, summarise_usage
+from joytoken.admin.usage import UsageLatencyQuery, UsageSummaryQuery, summarise_latency, summarise_usage
 from joytoken.domain.errors import InvalidRequest
 from tests.admin.worlds import CREDIT, paid
 
@@ -41,8 +41,22 @@ def test_days_are_those_of_the_zone(used):
     assert row.group == {"day": "2026-11-23"}
 
 
+def test_times_of_some_are_those_of_their_filter(used):
+    paid(used, total_ms=40_000.0, project="slow")
+    report = summarise_latency(used, UsageLatencyQuery(by=["model,day"], project="slow"))
+    assert [(row.label, row.requests, row.errors) for row in report.rows] == [("echo/echo · 2026-11-22", 1, 0)]
+    assert report.total.total.p50_ms == pytest.approx(40_000, rel=0.1)
+    everything = summarise_latency(used, UsageLatencyQuery()).total
+    assert (everything.requests, everything.errors, everything.group) == (4, 1, {})
+    nothing = summarise_latency(used, UsageLatencyQuery(project="none"))
+    assert (nothing.rows, nothing.total.requests, nothing.total.total.p50_ms) == ([], 0, None)
+
+
 @pytest.mark.parametrize("by", (["nothing"], ["tag:"], ["model", "key", "day", "hour", "tier"]))
 def test_a_wrong_grouping_is_refused(used, by):
     with pytest.raises(InvalidRequest) as caught:
         summarise_usage(used, UsageSummaryQuery(by=by))
+    assert caught.value.param == "by"
+    with pytest.raises(InvalidRequest) as caught:
+        summarise_latency(used, UsageLatencyQuery(by=by))
     assert caught.value.param == "by"

@@ -100,6 +100,9 @@ async def test_usage_and_requests(manage, desk):  # noqa: F811
         "model": "echo/echo",
         "project": "blue",
     }
+    (times,) = (await manage("GET", "/usage/latency?by=provider,day")).json["rows"]
+    assert (times["group"]["provider"], times["requests"], times["total"]["requests"]) == ("echo", 1, 1)
+    assert (await manage("GET", "/usage/latency?by=key")).error["code"] == "unknown_dimension"
     assert (await manage("GET", "/requests?limit=1")).json["requests"][0]["request_id"] == record.request_id
     assert (await manage("GET", f"/requests/{record.request_id}")).json["money"]["settled"] == "1.000000"
     assert (await manage("GET", "/requests/tail?after=0")).json["requests"][0]["charged"] == "1.000000"

@@ -2,6 +2,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from tests.admin.worlds import CREDIT, paid
 
 
@@ -16,6 +18,35 @@ def test_summary(joytoken, joytoken_json, desk):
     rows = list(csv.DictReader(io.StringIO(joytoken("usage", "summary", "--by", "project", "--csv").stdout)))
     assert [row["project"] for row in rows] == ["'=cmd()", "blue"]
     assert "is no dimension" in joytoken("usage", "summary", "--by", "colour", code=2).stderr
+
+
+def test_latency(joytoken, joytoken_json, desk):
+    for total_ms in (10.0, 100.0, 1000.0):
+        paid(desk, total_ms=total_ms, first_token_ms=total_ms / 2, ending="completed")
+    paid(desk, total_ms=90.0, first_token_ms=None, ending="provider_failed")
+    total = joytoken_json("usage", "latency")["total"]
+    assert (total["requests"], total["errors"], total["first_token"]["requests"]) == (4, 1, 3)
+    assert (total["total"]["p50_ms"], total["first_token"]["p99_ms"]) == (
+        pytest.approx(90, rel=0.1),
+        pytest.approx(500, rel=0.1),
+    )
+    heads, row = (line.split("\t") for line in joytoken("usage", "latency").stdout.splitlines())
+    assert heads == [
+        "provider, model",
+        "requests",
+        "errors",
+        "p50",
+        "p95",
+        "p99",
+        "first p50",
+        "first p95",
+        "first p99",
+    ]
+    assert row[:3] == ["echo · echo/echo", "4", "1"]
+    (row,) = csv.DictReader(io.StringIO(joytoken("usage", "latency", "--by", "day", "--csv", "--zone", "UTC").stdout))
+    assert (row["day"], row["requests"]) == ("2026-11-22", "4")
+    assert float(row["first_token_p50_ms"]) == pytest.approx(50, rel=0.1)
+    assert "are by provider, model, day, hour" in joytoken("usage", "latency", "--by", "key", code=2).stderr
 
 
 def test_export(joytoken, desk, monkeypatch):

@@ -93,7 +93,14 @@ from joytoken.admin.requests import (
 )
 from joytoken.admin.routes import Explanation, RouteQuery, explain_route
 from joytoken.admin.runs import RunRef, RunTree, show_run
-from joytoken.admin.usage import UsageReport, UsageSummaryQuery, summarise_usage
+from joytoken.admin.usage import (
+    LatencyReport,
+    UsageLatencyQuery,
+    UsageReport,
+    UsageSummaryQuery,
+    summarise_latency,
+    summarise_usage,
+)
 from joytoken.admin.wallets import (
     Statement,
     StatementQuery,
@@ -278,6 +285,15 @@ USAGE_SUMMARY: Operation[UsageSummaryQuery, UsageReport] = Operation(
     UsageReport,
     summarise_usage,
 )
+USAGE_LATENCY: Operation[UsageLatencyQuery, LatencyReport] = Operation(
+    "usage.latency",
+    "How long requests took, by provider, model, day and hour",
+    "GET",
+    "/usage/latency",
+    UsageLatencyQuery,
+    LatencyReport,
+    summarise_latency,
+)
 REQUESTS_LIST: Operation[RequestQuery, RequestPage] = Operation(
     "requests.list", "A page of requests, newest first", "GET", "/requests", RequestQuery, RequestPage, list_requests
 )
@@ -363,6 +379,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     PRICES_TIER,
     PRICES_SHOW,
     USAGE_SUMMARY,
+    USAGE_LATENCY,
     REQUESTS_LIST,
     REQUESTS_TAIL,
     REQUESTS_SHOW,

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from joytoken.admin.operations import REQUESTS_LIST, USAGE_SUMMARY
+from joytoken.admin.operations import REQUESTS_LIST, USAGE_LATENCY, USAGE_SUMMARY
 from joytoken.admin.receipts import RequestDocument
 from joytoken.admin.requests import PAGE_MAX, RequestQuery
-from joytoken.admin.usage import UsageSummaryQuery
+from joytoken.admin.usage import UsageLatencyQuery, UsageSummaryQuery, UsageTimes
 from joytoken.cli.output import Output
 from joytoken.cli.session import Admin, managing
 
@@ -73,6 +73,38 @@ def summary(admin: Admin, out: Output, *, by: tuple[str, ...], as_csv: bool, **f
     out.table(heads, lines, right=heads[1:])
     if {"day", "hour"} & set(report.by):
         out.say(f"Times of {report.zone}.")
+
+
+@usage.command()
+@click.option("--by", multiple=True, metavar="D", help="provider, model, day, hour. Repeat. [default: provider, model]")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values on stdout.")
+@filter_options
+@managing
+def latency(admin: Admin, out: Output, *, by: tuple[str, ...], as_csv: bool, **filters: Any) -> None:
+    """How long requests took: milliseconds, to within 10 %."""
+    report = admin.call(USAGE_LATENCY, UsageLatencyQuery(by=list(by or ("provider", "model")), **filters))
+    if out.as_json:
+        out.document(report)
+        return
+    if as_csv:
+        _write_csv([*report.by, *_TIMES], ({**row.group, **_times(row)} for row in report.rows))
+        return
+    heads = (", ".join(report.by), "requests", "errors", "p50", "p95", "p99", "first p50", "first p95", "first p99")
+    lines = [(row.label, *_times(row).values()) for row in report.rows]
+    if len(lines) > 1:
+        lines.append(("total", *_times(report.total).values()))
+    out.table(heads, lines, right=heads[1:])
+    if {"day", "hour"} & set(report.by):
+        out.say(f"Times of {report.zone}.")
+
+
+_SHARES = ("p50_ms", "p95_ms", "p99_ms")
+_TIMES = ("requests", "errors", *_SHARES, *(f"first_token_{share}" for share in _SHARES))
+
+
+def _times(row: UsageTimes) -> dict[str, object]:
+    shown = [getattr(part, share) for part in (row.total, row.first_token) for share in _SHARES]
+    return dict(zip(_TIMES, (row.requests, row.errors, *shown), strict=True))
 
 
 @usage.command()
