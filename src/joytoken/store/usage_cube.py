@@ -2,8 +2,9 @@
 
 A question is answered from buckets where each of them lies wholly within one group of it: days where days of UTC are
 asked for or no times at all, else hours, and quarters of an hour at the edges and where a zone's day begins between
-hours. What its bounds cut out of the smallest of them, and what has arrived since the tables were brought up to date,
-is read from the records. All of it is one view of the database.
+hours. Days of other zones are days of UTC with the hours around midnight moved (`usage_spans`). What a question's
+bounds cut out of the smallest bucket, and what has arrived since the tables were brought up to date, is read from the
+records. All of it is one view of the database.
 """
 
 import itertools
@@ -40,7 +41,20 @@ from joytoken.store.usage_query import (
 )
 from joytoken.store.usage_roll import rolled
 from joytoken.store.usage_roll_tags import OTHERS
-from joytoken.store.usage_spans import DAY_QUARTERS, HOUR_QUARTERS, Plan, Span, local, number, plan, up, within
+from joytoken.store.usage_spans import (
+    DAY_QUARTERS,
+    HOUR_QUARTERS,
+    Moves,
+    Part,
+    Plan,
+    Span,
+    group_of,
+    number,
+    plan,
+    quarter_of,
+    up,
+    within,
+)
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -48,6 +62,7 @@ class Piece(msgspec.Struct, frozen=True):
 
     select: sa.Select[Any]
     timed: bool  # whether a quarter of the group follows its plain values
+    moves: Moves = None  # as those of `usage_spans.Part`
 
 
 class _Cube(msgspec.Struct, frozen=True):
@@ -73,17 +88,12 @@ def pieces(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: Zone
     made = plan(list(cube.tables), span, by, zone, [] if cube.tag is None else _unsummed(conn, cube.tag, span))
     if made is None:
         return None
-    return [
-        *(
-            Piece(part, bool(made.unit))
-            for size, spans in made.made
-            for part in _parts(cube, query, by, size, spans, made)
-        ),
-        *(
-            Piece(of_records(by, where, conn.dialect.name, few=True), bool(made.unit))
-            for where in remaining(query, upto, made.covered)
-        ),
+    timed, dialect = bool(made.unit), conn.dialect.name
+    found = [
+        Piece(select, timed, part.moves) for part in made.parts for select in _selects(cube, query, by, part, made)
     ]
+    rest = remaining(query, upto, made.covered)
+    return [*found, *(Piece(of_records(by, where, dialect, few=True), timed) for where in rest)]
 
 
 def _cube(query: UsageQuery, by: Sequence[str]) -> _Cube | None:
@@ -125,35 +135,27 @@ def _unsummed(conn: sa.Connection, tag: str, span: Span) -> list[Span]:
     return [(at * DAY_QUARTERS, (at + 1) * DAY_QUARTERS) for (at,) in conn.execute(found)]
 
 
-def _parts(
-    cube: _Cube, query: UsageQuery, by: Sequence[str], size: int, spans: list[Span], made: Plan
-) -> list[sa.Select[Any]]:
-    table = cube.tables[size]
+def _selects(cube: _Cube, query: UsageQuery, by: Sequence[str], part: Part, made: Plan) -> list[sa.Select[Any]]:
+    table = cube.tables[part.size]
     if cube.tag is None:
         names = [COLUMNS[name].name for name in by if name not in TIMES]
         asked = filters(query)
         labelled = cube.labelled and bool(names or asked)
         side = usage_label if labelled else table
         same = [side.c[name] == value for name, value in asked.items()]
-        select = _summed(table, [side.c[name] for name in names], size, spans, made).where(*same)
+        select = _summed(table, [side.c[name] for name in names], part, made).where(*same)
         return [select.join_from(table, usage_label, table.c.label == usage_label.c.id) if labelled else select]
     # What has no such tag is everything, less what has it.
     tagged, none = table.c.tag == cube.tag, sa.literal("").label("none")
     return [
-        _summed(_LABELLED.tables[size], [none], size, spans, made),
-        _summed(table, [none], size, spans, made, less=True).where(tagged),
-        _summed(table, [table.c.value], size, spans, made).where(tagged),
+        _summed(_LABELLED.tables[part.size], [none], part, made),
+        _summed(table, [none], part, made, less=True).where(tagged),
+        _summed(table, [table.c.value], part, made).where(tagged),
     ]
 
 
 def _summed(
-    table: sa.Table,
-    plain: Sequence[sa.ColumnElement[Any]],
-    size: int,
-    spans: list[Span],
-    made: Plan,
-    *,
-    less: bool = False,
+    table: sa.Table, plain: Sequence[sa.ColumnElement[Any]], part: Part, made: Plan, *, less: bool = False
 ) -> sa.Select[Any]:
     """The sums of some buckets; `less`: as amounts to be taken away."""
     bucket = table.c.bucket
@@ -163,9 +165,10 @@ def _summed(
     times: list[sa.ColumnElement[Any]] = []
     if made.unit:
         # Without labels, rows come in the order of their buckets and are summed as they come; there are few of these.
-        times.append(local(bucket, size, made.unit, made.shifts) if groups else bucket)
-        columns.append(sa.func.min(bucket) * size)
-    select = sa.select(*columns, *(-part if less else part for part in sums)).where(within(bucket, spans))
+        ordered = not groups and part.moves is None
+        times.append(bucket if ordered else group_of(bucket, part, made.unit, made.shifts))
+        columns.append(quarter_of(bucket, part))
+    select = sa.select(*columns, *(-one if less else one for one in sums)).where(within(bucket, part.spans))
     return select.group_by(*groups, *times) if groups or times else select
 
 

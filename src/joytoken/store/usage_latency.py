@@ -17,7 +17,19 @@ from joytoken.store.usage_cube import bounds, remaining
 from joytoken.store.usage_query import QUARTER_US, TIMES, UsageQuery, conditions, filters, record_sum
 from joytoken.store.usage_roll import rolled
 from joytoken.store.usage_roll_sql import slot_sql
-from joytoken.store.usage_spans import DAY_QUARTERS, HOUR_QUARTERS, Plan, Span, local, number, plan, within
+from joytoken.store.usage_spans import (
+    DAY_QUARTERS,
+    HOUR_QUARTERS,
+    Moves,
+    Part,
+    Plan,
+    group_of,
+    number,
+    plan,
+    quarter_of,
+    receivers,
+    within,
+)
 from joytoken.store.usage_summary import Times
 
 LATENCY_DIMENSIONS = ("provider", "model", *TIMES)
@@ -60,53 +72,70 @@ def latencies(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: s
     timed = plain < len(by)
     found: dict[tuple[str, ...], LatencyRow] = {}
     earliest: dict[tuple[str, ...], int] = {}
-    for select in _selects(conn, query, by, times):
+
+    def group(values: Sequence[str], quarter: int) -> LatencyRow:
+        plains = iter(values)
+        keys = tuple(times.label(name, quarter) if name in TIMES else next(plains) for name in by)
+        when = _when(keys, by)
+        earliest[when] = min(quarter, earliest.get(when, quarter))
+        return found.setdefault(keys, LatencyRow(keys=keys))
+
+    for select, moves in _selects(conn, query, by, times):
+        groups: dict[Sequence[Any], list[tuple[LatencyRow, int]]] = {}  # of which there are few, and many rows of each
         for row in conn.execute(select):
-            quarter = row[plain] if timed else 0
-            values = iter(row)
-            keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
-            into = found.get(keys)
+            head = tuple(row[: plain + timed])
+            into = groups.get(head)
             if into is None:
-                into = found[keys] = LatencyRow(keys=keys)
-            slot, requests, errors, firsts = (int(value) for value in row[plain + timed :])
-            into.requests += requests
-            into.errors += errors
-            for counts, count in ((into.total, requests), (into.first_token, firsts)):
-                if count:
-                    counts[slot] = counts.get(slot, 0) + count
-            when = _when(keys, by)
-            earliest[when] = min(quarter, earliest.get(when, quarter))
-    return sorted(found.values(), key=lambda row: (earliest[_when(row.keys, by)], -row.requests, row.keys))
+                received = receivers(moves, head[plain] if timed else 0)
+                into = groups[head] = [(group(head[:plain], quarter), sign) for quarter, sign in received]
+            slot, requests, errors, firsts = row[plain + timed :]
+            for one, sign in into:
+                _add(one, slot, sign * int(requests), sign * int(errors), sign * int(firsts))
+    rows = [row for row in found.values() if row.requests]  # all of another day's may have been taken from it
+    for one in rows:
+        one.total = {slot: count for slot, count in one.total.items() if count}
+        one.first_token = {slot: count for slot, count in one.first_token.items() if count}
+    return sorted(rows, key=lambda row: (earliest[_when(row.keys, by)], -row.requests, row.keys))
+
+
+def _add(into: LatencyRow, slot: int, requests: int, errors: int, first_tokens: int) -> None:
+    if requests:
+        into.requests += requests
+        into.errors += errors
+        into.total[slot] = into.total.get(slot, 0) + requests
+    if first_tokens:
+        into.first_token[slot] = into.first_token.get(slot, 0) + first_tokens
 
 
 def _when(keys: tuple[str, ...], by: Sequence[str]) -> tuple[str, ...]:
     return tuple(key for key, name in zip(keys, by, strict=True) if name in TIMES)
 
 
-def _selects(conn: sa.Connection, query: UsageQuery, by: Sequence[str], times: Times) -> Iterator[sa.Select[Any]]:
+def _selects(
+    conn: sa.Connection, query: UsageQuery, by: Sequence[str], times: Times
+) -> Iterator[tuple[sa.Select[Any], Moves]]:
     upto = rolled(conn) if filters(query).keys() <= {"provider", "model"} else 0
     span = bounds(conn, query, usage_latency_day) if upto else None
     made = plan(list(_TABLES), span, by, times.zone) if span is not None else None
     if made is None:
-        yield from _of_records(by, conditions(query))
+        yield from ((select, None) for select in _of_records(by, conditions(query)))
         return
-    for size, spans in made.made:
-        yield _of_table(query, by, size, spans, made)
+    yield from ((_of_table(query, by, part, made), part.moves) for part in made.parts)
     for where in remaining(query, upto, made.covered):
-        yield from _of_records(by, where)
+        yield from ((select, None) for select in _of_records(by, where))
 
 
-def _of_table(query: UsageQuery, by: Sequence[str], size: int, spans: list[Span], made: Plan) -> sa.Select[Any]:
-    table = _TABLES[size]
+def _of_table(query: UsageQuery, by: Sequence[str], part: Part, made: Plan) -> sa.Select[Any]:
+    table = _TABLES[part.size]
     plain = [table.c[name] for name in by if name not in TIMES]
     columns: list[sa.ColumnElement[Any]] = list(plain)
     groups: list[sa.ColumnElement[Any]] = list(plain)
     if made.unit:
-        groups.append(local(table.c.bucket, size, made.unit, made.shifts))
-        columns.append(sa.func.min(table.c.bucket) * size)
+        groups.append(group_of(table.c.bucket, part, made.unit, made.shifts))
+        columns.append(quarter_of(table.c.bucket, part))
     select = sa.select(*columns, table.c.slot, *[sa.func.sum(table.c[name]) for name in LATENCY_SUMS])
     same = [table.c[name] == value for name, value in filters(query).items()]
-    return select.where(within(table.c.bucket, spans), *same).group_by(*groups, table.c.slot)
+    return select.where(within(table.c.bucket, part.spans), *same).group_by(*groups, table.c.slot)
 
 
 def _of_records(by: Sequence[str], where: Sequence[sa.ColumnElement[bool]]) -> Iterator[sa.Select[Any]]:

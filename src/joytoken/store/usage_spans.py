@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 import sqlalchemy as sa
 
-from joytoken.store.usage_query import QUARTER_US, TIMES
+from joytoken.store.usage_query import QUARTER_US
 
 Span = tuple[int, int]  # from, and up to but without
+Moves = dict[int, list[tuple[int, int]]] | None
 HOUR_QUARTERS, DAY_QUARTERS = 4, 96
 _SECOND_US = 1_000_000
 _LISTED_MAX = 2_000
+_NOON = DAY_QUARTERS // 2
 _FAR = 1 << 40  # more than any local day's or hour's number
 
 
@@ -27,26 +29,44 @@ class Shift(msgspec.Struct, frozen=True):
     ahead: int
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Buckets of one size that are summed, and whose they are.
+
+    A bucket counts for the local day or hour of the moment that is `middle` quarters after its beginning. Where there
+    are `moves`, it lies between a midnight of UTC and the beginning of a local day: by that midnight, they have a
+    quarter of each day that what lies there is added to (1), or taken from (-1).
+    """
+
+    size: int  # quarters
+    spans: list[Span]
+    middle: int = 0
+    moves: Moves = None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """How a question over some time is answered from buckets."""
 
     unit: int  # the quarters of a local day or hour, where these are asked for
     shifts: list[Shift]
-    made: list[tuple[int, list[Span]]]  # by the quarters of a bucket: which of them
+    parts: list[Part]
     covered: list[Span]  # the quarters that they cover together, in order
 
 
 def plan(
     sizes: Sequence[int], span: Span, by: Sequence[str], zone: ZoneInfo, without: Sequence[Span] = ()
 ) -> Plan | None:
-    """The largest buckets that lie in a span of quarters, each within one local day or hour; None where there is none.
+    """The largest buckets that make up a span of quarters; None where there is none.
 
     `sizes`: of the buckets that there are, in quarters. `without`: parts of the span that are not to be used.
     """
     first, last = span
-    unit = HOUR_QUARTERS if "hour" in by else DAY_QUARTERS if set(by) & set(TIMES) else 0
+    unit = HOUR_QUARTERS if "hour" in by else DAY_QUARTERS if "day" in by else 0
     shifts = _shifts(zone, first, last)
-    made: list[tuple[int, list[Span]]] = []
+    if unit == DAY_QUARTERS and not without and not all(shift.ahead % unit == 0 for shift in shifts):
+        found = _moved(sizes, span, shifts)
+        if found is not None:
+            return found
+    parts: list[Part] = []
     left = _less(span, without)
     for size in sorted(sizes, reverse=True):
         if unit and size > 1 and not _whole(size, unit, shifts):
@@ -54,9 +74,64 @@ def plan(
         cuts = set(_cut(size, unit, shifts, first, last)) if unit else set()
         spans, left = _split(left, size, cuts)
         if spans:
-            made.append((size, sorted(spans)))
-    taken = _joined(sorted((low * size, high * size) for size, spans in made for low, high in spans))
-    return Plan(unit, shifts, made, taken) if taken else None
+            parts.append(Part(size, sorted(spans)))
+    return _planned(unit, shifts, parts, [])
+
+
+def _planned(unit: int, shifts: list[Shift], parts: list[Part], inner: list[Span]) -> Plan | None:
+    taken = [(low * part.size, high * part.size) for part in parts for low, high in part.spans]
+    covered = _joined(sorted([*taken, *inner]))
+    return Plan(unit, shifts, parts, covered) if covered else None
+
+
+def _moved(sizes: Sequence[int], span: Span, shifts: list[Shift]) -> Plan | None:
+    """Local days from days of UTC: a few hours around each midnight are moved from one to the other.
+
+    For a zone two hours off, that is a twelfth of its hours. The first and last day, which are not whole, are made up
+    from what lies in them. None where the sizes do not fit, or clocks jump over days.
+    """
+    edges = _midnights(shifts, span)
+    smaller = sorted((size for size in sizes if size < DAY_QUARTERS), reverse=True)
+    # The midnight of UTC that is nearest: each of its days counts for the local day that its noon is in.
+    nearest = [up(edge - _NOON, DAY_QUARTERS) * DAY_QUARTERS for edge in edges]
+    if DAY_QUARTERS not in sizes or not smaller or len(set(nearest)) < max(len(edges), 2):
+        return None
+    if any(edge % smaller[-1] for edge in edges):
+        return None
+    days = (nearest[0] // DAY_QUARTERS, nearest[-1] // DAY_QUARTERS)
+    parts = [Part(DAY_QUARTERS, [days], _NOON)]
+    moves: dict[int, list[tuple[int, int]]] = {}
+    for number, (edge, midnight) in enumerate(zip(edges, nearest, strict=True)):
+        sign = 1 if midnight > edge else -1
+        after = [(edge, sign)] if number + 1 < len(edges) else []
+        moves[midnight] = [*after, (edge - 1, -sign)] if number else after
+    between = [(min(pair), max(pair)) for pair in zip(edges, nearest, strict=True) if pair[0] != pair[1]]
+    outer = [one for one in ((span[0], edges[0]), (edges[-1], span[1])) if one[0] < one[1]]
+    for size in smaller:
+        spans, between = _split(between, size, set())
+        if spans:
+            parts.append(Part(size, sorted(spans), 0, moves))
+    rest: list[Part] = []
+    for size in (DAY_QUARTERS, *smaller):
+        spans, outer = _split(outer, size, set())
+        if spans:
+            rest.append(Part(size, sorted(spans)))
+    around = _planned(DAY_QUARTERS, shifts, rest, [(edges[0], edges[-1])])
+    return None if around is None else msgspec.structs.replace(around, parts=[*parts, *rest])
+
+
+def _midnights(shifts: list[Shift], span: Span) -> list[int]:
+    """The quarters of a span with which a local day begins."""
+    found: set[int] = set()
+    for number, shift in enumerate(shifts):
+        end = shifts[number + 1].since if number + 1 < len(shifts) else span[1] + 1
+        at = up(shift.since + shift.ahead, DAY_QUARTERS) * DAY_QUARTERS - shift.ahead
+        found.update(range(at, end, DAY_QUARTERS))
+        if number:
+            before = (shift.since - 1 + shifts[number - 1].ahead) // DAY_QUARTERS
+            if before != (shift.since + shift.ahead) // DAY_QUARTERS:
+                found.add(shift.since)
+    return sorted(found)
 
 
 def _less(span: Span, without: Sequence[Span]) -> list[Span]:
@@ -160,19 +235,40 @@ def within(bucket: sa.ColumnElement[int], spans: list[Span]) -> sa.ColumnElement
     return said if len(spans) == 1 else sa.and_(bucket >= spans[0][0], bucket < spans[-1][1], said)
 
 
-def local(bucket: sa.ColumnElement[int], size: int, unit: int, shifts: list[Shift]) -> sa.ColumnElement[Any]:
-    """The number of the local day or hour of a bucket; another one each time that clocks were set."""
+def group_of(bucket: sa.ColumnElement[int], part: Part, unit: int, shifts: list[Shift]) -> sa.ColumnElement[Any]:
+    """What tells the buckets of one local day or hour from others: its number; another one each time clocks were set.
+
+    For buckets that are moved, the midnight.
+    """
+    if part.moves is not None:
+        return midnight(bucket, part)
+    at = bucket * number(part.size) + number(part.middle)
 
     def numbered(index: int) -> sa.ColumnElement[Any]:
-        ahead = bucket * number(size) + number(shifts[index].ahead)
-        return ahead // number(unit) + number(index * _FAR)
+        return (at + number(shifts[index].ahead)) // number(unit) + number(index * _FAR)
 
     if len(shifts) == 1:
         return numbered(0)
-    until = [
-        (bucket * number(size) < number(shifts[index + 1].since), numbered(index)) for index in range(len(shifts) - 1)
-    ]
+    until = [(at < number(shifts[index + 1].since), numbered(index)) for index in range(len(shifts) - 1)]
     return sa.case(*until, else_=numbered(len(shifts) - 1))
+
+
+def quarter_of(bucket: sa.ColumnElement[int], part: Part) -> sa.ColumnElement[Any]:
+    """A quarter of the local day or hour of a group of buckets; of such as are moved, the midnight."""
+    if part.moves is not None:
+        return sa.func.min(midnight(bucket, part))
+    return sa.func.min(bucket) * part.size + part.middle
+
+
+def midnight(bucket: sa.ColumnElement[int], part: Part) -> sa.ColumnElement[Any]:
+    """The midnight of UTC that is nearest to a bucket, as a quarter."""
+    day = (bucket * number(part.size) + number(_NOON)) // number(DAY_QUARTERS)
+    return day * number(DAY_QUARTERS)
+
+
+def receivers(moves: Moves, quarter: int) -> Sequence[tuple[int, int]]:
+    """The quarters whose groups a row's sums are added to (1) or taken from (-1)."""
+    return ((quarter, 1),) if moves is None else moves.get(quarter, ())
 
 
 def number(value: int) -> sa.ColumnElement[int]:

@@ -17,6 +17,7 @@ from joytoken.store.schema_rollup import ROLLUP_SUMS
 from joytoken.store.usage_cube import Piece, of_records, pieces
 from joytoken.store.usage_query import QUARTER_US, TIMES, UsageQuery, conditions
 from joytoken.store.usage_refunds import refunds_by
+from joytoken.store.usage_spans import receivers
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
@@ -80,15 +81,15 @@ def summarise(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: s
     earliest: dict[tuple[str, ...], int] = {}
     for part in parts:
         for row in conn.execute(part.select):
-            quarter = row[plain] if part.timed else 0
-            values = iter(row)
-            keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
-            into = found.get(keys)
-            if into is None:
-                into = found[keys] = UsageRow(keys=keys)
-            _add(into, row[plain + part.timed :])
-            when = tuple(key for key, name in zip(keys, by, strict=True) if name in TIMES)
-            earliest[when] = min(quarter, earliest.get(when, quarter))
+            for quarter, sign in receivers(part.moves, row[plain] if part.timed else 0):
+                values = iter(row)
+                keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
+                into = found.get(keys)
+                if into is None:
+                    into = found[keys] = UsageRow(keys=keys)
+                _add(into, row[plain + part.timed :], sign=sign)
+                when = tuple(key for key, name in zip(keys, by, strict=True) if name in TIMES)
+                earliest[when] = min(quarter, earliest.get(when, quarter))
     for quarter, values, amount in refunds_by(conn, query, by):
         keys = tuple(times.label(name, quarter) if name in TIMES else next(values) for name in by)
         if keys in found:
@@ -121,6 +122,6 @@ class Times:
         return local[:10] if name == "day" else f"{local[:14]}00{local[16:]}"
 
 
-def _add(into: UsageRow, values: Sequence[Any], names: Sequence[str] = ROLLUP_SUMS) -> None:
+def _add(into: UsageRow, values: Sequence[Any], names: Sequence[str] = ROLLUP_SUMS, sign: int = 1) -> None:
     for name, value in zip(names, values, strict=True):
-        setattr(into, name, getattr(into, name) + int(value))  # PostgreSQL sums into decimals
+        setattr(into, name, getattr(into, name) + sign * int(value))  # PostgreSQL sums into decimals
