@@ -258,6 +258,8 @@ def _tell(worker: str, report: RecoveryReport) -> None:
     if report.epoch:
         what = "recovered %s: %d settled, %d resolved, %d nanocredits"
         _log.info(what, worker, report.settled, report.resolved, report.charged)
+    for doubt in report.doubts():
+        _log.warning("%s", doubt)
 
 
 def _with_others(desk: Desk) -> bool:

@@ -280,3 +280,23 @@ def test_a_second_interrupt_ends_it_at_once(open_gateway, bill):
     made.at_rest()
     made.verify()
     assert all(request_id in records(made) for request_id in bill.begun()[before:])
+
+
+def test_a_start_says_what_its_journal_lacks(gateway, bill, customer):
+    def journals():
+        return sorted((gateway.data_dir / "journal").glob("*.0.journal"))
+
+    assert customer.chat("stub/quick").status == 200
+    gateway.kill()
+    (path,) = journals()
+    written = path.read_bytes().rstrip(b"\0")
+    path.write_bytes(written[:-1] + bytes([written[-1] ^ 1]))
+    revive(gateway, customer)
+    assert "ends in a record that is not whole" in gateway.log
+    assert "is not there, or not all of it" not in gateway.log
+    gateway.kill()
+    journals()[0].unlink()
+    revive(gateway, customer)
+    assert "is not there, or not all of it" in gateway.log
+    assert "see Recovery in docs/operate.md" in gateway.log
+    gateway.verify()

@@ -15,6 +15,7 @@ from joytoken.domain.ledger import Settled
 from joytoken.domain.record import UsageRecord
 from joytoken.escrow.leases import Lease
 
+_RECOVERY = "see Recovery in docs/operate.md"
 Level = Literal["process", "power", "central"]  # what a settle survives: `durability` tells
 
 
@@ -142,3 +143,12 @@ class RecoveryReport(msgspec.Struct, frozen=True):
     missing: bool = False  # no journal of that epoch was found, or a part of it is gone
     worker: str = ""
     late: bool = False  # the epoch had been given up: charged as far as the accounts could carry it
+
+    def doubts(self) -> list[str]:
+        """What an operator should know of the journal that was read."""
+        said = []
+        if self.torn:
+            said.append("ends in a record that is not whole: what was being written when the process died is lost")
+        if self.missing:
+            said.append("is not there, or not all of it: what it alone proved is lost")
+        return [f"the journal of {self.worker}, epoch {self.epoch}, {what}; {_RECOVERY}" for what in said]

@@ -50,6 +50,8 @@ class Watch:
                     "worker %s had died: %d settled, %d resolved, %d nanocredits",
                     *(report.worker, report.settled, report.resolved, report.charged),
                 )
+                for doubt in report.doubts():
+                    _log.warning("%s", doubt)
             self._look_beyond()
         except StoreError as failure:
             _log.debug("the other workers were not looked at: %s", failure)
