@@ -119,6 +119,46 @@ def again_and_again(client: Client, callers: int, going_on: Callable[[], bool], 
     return heard
 
 
+class Kept:
+    """A caller who keeps its connection for as long as the answers say nothing of its end."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.opened = 0
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, **body: Any) -> Heard:
+        """Ask once more. A connection that ends, or is refused, is an answer without a status, or not whole."""
+        document = json.dumps({"messages": [{"role": "user", "content": "hi"}], **body}).encode()
+        heard = Heard()
+        try:
+            if self._streams is None:
+                self._streams = await asyncio.open_connection(*self.client.address)
+                self.opened += 1
+            reader, writer = self._streams
+            writer.write(self.client.head(f"Content-Length: {len(document)}") + document)
+            heard.head = (await reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n")
+            heard.status = int(heard.head.split(b" ", 2)[1])
+            lower = heard.head.lower()
+            _, sized, rest = lower.partition(b"content-length: ")
+            if sized:
+                heard.body = await reader.readexactly(int(rest.partition(b"\r\n")[0]))
+                heard.whole = True
+            else:
+                heard.body, heard.whole = _unchunked(await reader.readuntil(b"\r\n0\r\n\r\n"))
+            if b"connection: close" in lower:
+                self.close()
+        except (OSError, asyncio.IncompleteReadError):
+            self.close()
+        return heard
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
 def tally(heard: list[Heard]) -> Counter[tuple[int, str]]:
     """How many got which status, and which code."""
     return Counter((one.status, one.code) for one in heard)

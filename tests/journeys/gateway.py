@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from joytoken.domain.money import parse_amount
 from tests.journeys.wire import Client, Reply
 
@@ -168,8 +170,14 @@ class Gateway:
 
     def leases(self) -> list[tuple[Any, ...]]:
         """The lease rows of its database."""
-        with contextlib.closing(sqlite3.connect(self.data_dir / "joytoken.db", timeout=30)) as database:
-            return database.execute("SELECT account, worker FROM lease").fetchall()
+        return self.rows("SELECT account, worker FROM lease")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What its database answers, whichever it is."""
+        url = self.env.get("JOY_TOKEN_DATABASE_URL")
+        made: Any = psycopg.connect(url) if url else sqlite3.connect(self.data_dir / "joytoken.db", timeout=30)
+        with contextlib.closing(made) as database:
+            return database.execute(query).fetchall()
 
     # -- management ---------------------------------------------------------------------------------------------------
 

@@ -20,14 +20,6 @@ HOLD = BOUND * 1_000 * NANO // 10**6
 SETTINGS = {"server.workers": 2, "money.hold_wait_ms": 3_000}
 
 
-class Replica(Gateway):
-    """A gateway on PostgreSQL."""
-
-    def leases(self):
-        with psycopg.connect(self.database) as database:
-            return database.execute("SELECT account, worker FROM lease").fetchall()
-
-
 @pytest.fixture
 def replicas(postgres, joytoken_command, tmp_path):
     url = postgres.create()
@@ -38,7 +30,7 @@ def replicas(postgres, joytoken_command, tmp_path):
             if made:  # a database belongs to one secret
                 (folder / "data").mkdir(parents=True, mode=0o700)
                 shutil.copy(made[0].data_dir / "secret", folder / "data" / "secret")
-            made.append(Replica(joytoken_command, folder, {**SETTINGS, "database.url": url}, first=not made))
+            made.append(Gateway(joytoken_command, folder, {**SETTINGS, "database.url": url}, first=not made))
             made[-1].database = url
             made[-1].admin_key = made[0].admin_key
             made[-1].start()

@@ -9,6 +9,7 @@ answer with `Connection: close`: what it sent ahead is not read, so that nothing
 """
 
 import asyncio
+import socket
 from time import monotonic, time_ns
 from typing import Any
 
@@ -25,6 +26,7 @@ from joytoken.domain.errors import GatewayError, InvalidRequest
 from joytoken.gateway.call import Call
 from joytoken.gateway.keyring import Principal
 from joytoken.gateway.trail import Trail
+from joytoken.workers import bridge
 
 HOT_PATH = b"/openai/v1/chat/completions"
 _UNREAD_BODY_BYTES_MAX = 65_536  # of a refused request, so that its connection can be used again
@@ -58,6 +60,7 @@ class EdgeProtocol(AnsweringProtocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._task: asyncio.Task[None] | None = None
+        self._unannounced = False  # the worker leaves, and the answer under way does not say that the connection ends
 
     # -- the connection -------------------------------------------------------------------------------------------
 
@@ -296,7 +299,7 @@ class EdgeProtocol(AnsweringProtocol):
         self.server_state.total_requests += 1
         if self.gone:
             return
-        if not self._answered or not self._keep_alive or self._ahead or self._stopping:
+        if not self._answered or not self._keep_alive or self._ahead or (self._stopping and not self._unannounced):
             self._end()
             return
         self.phase, self.since = "idle", monotonic()
@@ -312,8 +315,33 @@ class EdgeProtocol(AnsweringProtocol):
     def shutdown(self) -> None:
         """The server stops: end when the request under way is answered."""
         self._stopping = True
+        self._unannounced = False
         if self._task is None:
             super().shutdown()
+
+    def leave(self, over: socket.socket) -> None:
+        """The worker has a successor: go there, over a bridge, if this is between two requests; asked again and again.
+
+        An answer whose head is not out yet says that the connection ends behind it. Raises BridgeDown.
+        """
+        if self._rests:
+            if bridge.send(over, self.transport.get_extra_info("socket").fileno()):
+                self._unset_keepalive_if_required()
+                self.transport.abort()  # this side of it: the other process has the connection
+            return
+        if not self._stopping:
+            self._stopping, self._unannounced = True, self._started
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_started:
+            cycle.keep_alive = False
+
+    @property
+    def _rests(self) -> bool:
+        """Whether nothing of a request is here, and nothing of an answer any more."""
+        fresh = self.phase == "head" and not self._head_bytes
+        if self._ahead or self._ended or not (fresh or self.phase == "idle"):
+            return False
+        return not self.transport.get_write_buffer_size()
 
     def judge(self, now: float) -> None:
         """Close a connection that is too slow: called for each connection now and then."""

@@ -12,6 +12,7 @@ from joytoken.cli.failure import REFUSED, Failure
 from joytoken.cli.init import say_offers
 from joytoken.cli.output import Output
 from joytoken.cli.session import place_options, settings_for
+from joytoken.config.settings import Settings
 from joytoken.workers.supervisor import WorkersFailed
 
 
@@ -37,20 +38,26 @@ def serve(
         "server__workers": workers,
         "log__level": log_level,
     }
-    loaded = settings_for(data_dir, config, **chosen)
     out = Output()
-    out.warn([str(warning) for warning in loaded.warnings])
-    # The server's libraries are loaded by this command alone.
-    many = loaded.settings.server.workers > 1
-    serving = importlib.import_module("joytoken.supervise" if many else "joytoken.serve")
+
+    def read() -> Settings:
+        loaded = settings_for(data_dir, config, **chosen)
+        out.warn([str(warning) for warning in loaded.warnings])
+        return loaded.settings
+
+    settings = read()
     try:
-        serving.serve(loaded.settings, announce)
+        # The server's libraries are loaded by this command alone.
+        if settings.server.workers > 1:
+            importlib.import_module("joytoken.supervise").serve(settings, announce, read)
+        else:
+            importlib.import_module("joytoken.serve").serve(settings, announce)
     except WorkersFailed as error:
         raise Failure(f"the workers did not start: {error}", next_step="joytoken doctor") from None
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        server = loaded.settings.server
+        server = settings.server
         said = f"port {server.port} of {server.host} is in use"
         raise Failure(said, next_step="stop what listens there, or choose another one: --port N") from None
     except FolderServed as error:

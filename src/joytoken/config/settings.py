@@ -70,6 +70,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     )
     connections_max: Annotated[int, _count("Open connections of one worker.", 1)] = 10_000
     drain_ms: Annotated[int, _ms("On a stop, running requests get this time to end.", 0)] = 25_000
+    leave_ms: Annotated[
+        int, _ms("On a rolling restart, running requests of a replaced worker get this time before it stops.", 0)
+    ] = 600_000
     metrics_public: Annotated[bool, _help("Whether `GET /metrics` is answered without an admin key.")] = False
     trusted_proxies: Annotated[
         tuple[str, ...], _help("Networks (CIDR) whose `X-Forwarded-For` and `X-Real-IP` are believed.")
