@@ -1,6 +1,7 @@
 """Budgets through the real server: a thousand at once never pass one, and a run's tree is paid for at every level."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -17,8 +18,25 @@ RUN, PARENT, RUN_BUDGET = "X-JoyToken-Run-Id", "X-JoyToken-Parent-Run-Id", "X-Jo
 
 
 @pytest.fixture(scope="module")
-def gateway(open_gateway, stub: Stub) -> Gateway:
-    made = open_gateway()
+def alone(open_gateway, stub: Stub) -> Gateway:
+    """One process, on SQLite."""
+    return ready(open_gateway(), stub)
+
+
+@pytest.fixture(scope="module")
+def workers(open_gateway, postgres, stub: Stub) -> Gateway:
+    """Two of them, on PostgreSQL."""
+    # Who waits does so for as long as two workers of a busy machine may need to pass the last credits to and fro.
+    settings = {"server.workers": 2, "money.hold_wait_ms": 3_000, "database.url": postgres.create()}
+    return ready(open_gateway(**settings), stub)
+
+
+@pytest.fixture(params=["alone", "workers"], scope="module")
+def gateway(request) -> Gateway:
+    return request.getfixturevalue(request.param)
+
+
+def ready(made: Gateway, stub: Stub) -> Gateway:
     made.provider("stub", stub.url)
     made.model("stub/slow", "stub", "slow", input_mtok="0", output_mtok=str(OUTPUT_MTOK))
     said = answer(completion("x", {"prompt_tokens": 9, "completion_tokens": BOUND, "total_tokens": BOUND + 9}))
@@ -71,7 +89,11 @@ def test_money_for_ten_a_limit_for_five_and_a_budget_for_three_serve_three(gatew
     assert gateway.manage("PUT", "/budgets/blue", {"limit": "0"})["left"] == "0.000000"
     assert gateway.cli("budgets", "remove", "blue", "--data-dir", str(gateway.data_dir)) == {"removed": "blue"}
     wait_for(lambda: customer.chat("stub/slow", max_tokens=BOUND).status == 200, "the budget is still in force")
-    assert customer.chat("stub/slow", max_tokens=BOUND).error["code"] == "daily_limit"
+
+    def refusal() -> str:
+        return customer.chat("stub/slow", max_tokens=BOUND).error["code"]
+
+    wait_for(lambda: refusal() == "daily_limit", "the budget is still in force somewhere")
     gateway.at_rest()
     gateway.verify()
 
@@ -114,8 +136,60 @@ def test_a_tree_of_runs(gateway):
     gateway.verify()
 
 
-def test_every_request_of_a_connection_belongs_to_its_run(gateway):
-    customer = gateway.customer()
+def test_many_budgets_at_once_are_each_kept_and_used_up(gateway):
+    """Project, applications, end users and runs, in every window: whoever is refused meets a full one."""
+    limits = {
+        "woods": (10, {"project": "woods", "window": "month", "zone": "Asia/Shanghai"}),
+        "apps": (7, {"project": "woods", "each": ["application"], "window": "week", "zone": "America/New_York"}),
+        "people": (4, {"project": "woods", "each": ["end_user"], "window": "day"}),
+        "paths": (6, {"project": "woods", "each": ["run"], "window": "total"}),
+    }
+    for name, (holds, fields) in limits.items():
+        budget(gateway, name, limit=format_amount(holds * HOLD), **fields)
+    most = {name: holds for name, (holds, _) in limits.items()} | {"tree": 5}
+    policy = {"project": "woods", "run_budget": True, "owner": "forester"}
+    keys = {"axe": gateway.customer(application="axe", **policy)}
+    keys["saw"] = gateway.customer({}, application="saw", **policy)
+    assert one(keys["axe"], "top", **{RUN_BUDGET: format_amount(most["tree"] * HOLD)}).status == 200
+    kinds = [(app, user, path) for app in keys for user in ("u1", "u2", "u3") for path in ("left", "right")]
+
+    def lines(path: str) -> str:
+        return f"\r\n{RUN}: {path}\r\n" + (f"{PARENT}: top\r\n" if path == "left" else "")
+
+    def data(app: str, user: str, path: str) -> bytes:
+        made = request(keys[app], model="stub/slow", max_tokens=BOUND, user=user)
+        return made.replace(b"\r\n", lines(path).encode(), 1)
+
+    def drained(app: str, user: str, path: str) -> set[str]:
+        own = {"woods", f"apps:{app}", f"people:{user}", f"paths:{path}"}
+        return own | ({"paths:top", "tree"} if path == "left" else set())
+
+    async def all_of_them() -> list[Heard]:
+        async with asyncio.timeout(60):
+            return await asyncio.gather(*[ask(keys[kind[0]], data(*kind)) for kind in asked])
+
+    asked = kinds * 15  # of each kind more than any budget carries
+    spent = Counter(["woods", "apps:axe", "paths:top", "tree"])
+    for kind, heard in zip(asked, run(all_of_them()), strict=True):
+        assert (heard.status, heard.code) in {(200, ""), (402, "budget_exceeded")}
+        spent.update(drained(*kind) if heard.status == 200 else ())
+    assert all(count <= most[name.partition(":")[0]] for name, count in spent.items()), spent
+    full = {name for name, count in spent.items() if count == most[name.partition(":")[0]]}
+    assert all(full & drained(*kind) for kind in kinds), spent
+    assert keys["axe"].balance() == 100 * NANO - spent["woods"] * HOLD
+    for name in limits:
+        shown = gateway.manage("GET", f"/budgets/{name}")
+        shares = {f"{name}:{share['subject'].rpartition('/')[2]}": share["spent"] for share in shown["shares"]}
+        shares = shares or {name: shown["spent"]}
+        assert {which: parse_amount(amount) for which, amount in shares.items() if parse_amount(amount)} == {
+            which: count * HOLD for which, count in spent.items() if which.partition(":")[0] == name
+        }
+    print(f"{len(asked)} callers, spent {dict(spent)}, full: {', '.join(sorted(full))}")
+    gateway.verify()
+
+
+def test_every_request_of_a_connection_belongs_to_its_run(alone):
+    customer = alone.customer()
     body = b'{"model": "stub/slow", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]}'
     with customer.connect() as wire:
         for run_id in ("kept", "kept", "other"):
@@ -128,8 +202,8 @@ def test_every_request_of_a_connection_belongs_to_its_run(gateway):
 
 
 @pytest.mark.parametrize(("header", "value"), [(RUN, "a b"), (RUN, "x" * 129), (PARENT, "p"), (RUN_BUDGET, "1")])
-def test_a_header_that_is_wrong_is_named(gateway, header, value):
-    customer = gateway.customer()
+def test_a_header_that_is_wrong_is_named(alone, header, value):
+    customer = alone.customer()
     reply = customer.chat("stub/slow", headers={header: value}, max_tokens=BOUND)
     assert reply.status == 400
     assert reply.error["param"] in (header, RUN)
@@ -149,12 +223,12 @@ def test_a_killed_gateway_knows_what_was_spent(gateway):
     gateway.verify()
 
 
-def test_the_sizing_of_holds_can_be_read(gateway):
+def test_the_sizing_of_holds_can_be_read(alone):
     """Callers who bound their output are frozen for less than four times what they pay, in the middle."""
-    customer = gateway.customer()
+    customer = alone.customer()
     for _ in range(5):
         assert customer.chat("stub/slow", max_tokens=3 * BOUND).status == 200
     assert customer.get("/metrics").status == 403
-    text = Client(gateway.url, gateway.admin_key).get("/metrics").body.decode()
+    text = Client(alone.url, alone.admin_key).get("/metrics").body.decode()
     (median,) = [line for line in text.splitlines() if 'bound="asked",quantile="0.5"' in line]
     assert float(median.rpartition(" ")[2]) <= 4
