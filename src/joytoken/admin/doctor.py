@@ -5,12 +5,11 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from joytoken.admin.desk import Desk
-from joytoken.admin.times import spell_time
+from joytoken.admin.doctor_workers import Finding, look_at_workers
 from joytoken.admin.vault import SECRET_FILE, VaultError, open_vault, secret_is_private
 from joytoken.admin.wallets import VerifyQuery, verify
 from joytoken.config.settings import Settings
@@ -21,16 +20,6 @@ from joytoken.store.open import open_store
 
 DISK_BYTES_MIN = 256 * 1024 * 1024
 HEALTH_S = 2.0
-INCIDENTS_MAX = 20  # that are shown
-
-
-class Finding(msgspec.Struct, kw_only=True):
-    """One look. `next` is what to do where it is not ok."""
-
-    name: str
-    state: Literal["ok", "warning", "failed"]
-    detail: str
-    next: str = ""
 
 
 class Diagnosis(msgspec.Struct, kw_only=True):
@@ -103,7 +92,7 @@ def _folder(settings: Settings, environ: dict[str, str]) -> Iterator[Finding]:
         desk = Desk(store, settings, vault, environ=environ)
         yield Finding(name="database", state="ok", detail="schema is current")
         yield from _books(desk)
-        yield from _nodes(desk)
+        yield from look_at_workers(desk)
         yield from _catalog(desk)
     except StoreError as error:
         yield Finding(name="database", state="failed", detail=str(error), next="joytoken db status")
@@ -132,23 +121,6 @@ def _books(desk: Desk) -> Iterator[Finding]:
         yield Finding(name=name, state="warning", detail=f"empty: {', '.join(empty)}", next=command)
     if not owners:
         yield Finding(name="keys", state="warning", detail="there is no active key", next="joytoken keys create NAME")
-
-
-def _nodes(desk: Desk) -> Iterator[Finding]:
-    """Workers that are not heard of, and what became of those that were given up."""
-    silent = [row for row in desk.store.ledger.workers() if row.overdue_us > 0]
-    opened = desk.store.incidents.list(INCIDENTS_MAX, open_only=True)
-    for row in silent:
-        said = f"not heard of for {row.overdue_us // 1_000_000} s more than its leases allow"
-        yield Finding(
-            name=f"worker {row.worker}", state="warning", detail=said, next=f"start joytoken serve on {row.host} again"
-        )
-    for incident in opened:
-        said = f"{incident.kind}: {incident.subject}, {spell_time(incident.at_us)}"
-        command = f"joytoken incidents list; where its disk is gone: joytoken incidents close {incident.id}"
-        yield Finding(name=f"incident {incident.id}", state="warning", detail=said, next=command)
-    if not silent and not opened:
-        yield Finding(name="workers", state="ok", detail="none is silent, and no incident is open")
 
 
 def _catalog(desk: Desk) -> Iterator[Finding]:

@@ -4,7 +4,8 @@ import os
 
 import click
 
-from joytoken.admin.doctor import Finding, examine
+from joytoken.admin.doctor import examine
+from joytoken.admin.doctor_workers import Finding
 from joytoken.cli.failure import FAILED, Stop
 from joytoken.cli.output import Output
 from joytoken.cli.session import json_option, place_options, settings_for

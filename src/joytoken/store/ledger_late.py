@@ -31,9 +31,8 @@ from joytoken.store.schema import incident, settle_conflict, worker
 ABANDONED = "abandoned"  # an incident's kind
 
 _overdue = (now_us() - worker.c.lease_deadline_us).label("overdue_us")
-_unended = sa.select(
-    worker.c.id, worker.c.epoch, worker.c.state, worker.c.host, worker.c.lease_deadline_us, _overdue
-).where(worker.c.state.in_(("live", "recovering")))
+_seen = sa.select(worker.c.id, worker.c.epoch, worker.c.state, worker.c.host, worker.c.lease_deadline_us, _overdue)
+_unended = _seen.where(worker.c.state.in_(("live", "recovering")))
 _give_up = sa.select(worker.c.epoch, worker.c.state, worker.c.host, worker.c.lease_deadline_us, worker.c.applied_seq)
 _of_epoch = sa.select(incident.c.id, incident.c.detail).where(
     incident.c.kind == ABANDONED, incident.c.subject == sa.bindparam("of"), incident.c.closed_us.is_(None)
@@ -56,10 +55,10 @@ class Abandonment(msgspec.Struct):
 class LateLedger(WorkerLedger):
     """The ledger's side of lost nodes. Each method is one transaction; callable from any thread."""
 
-    def workers(self) -> list[WorkerRow]:
-        """All workers whose epoch has not ended, by name."""
+    def workers(self, *, ended: bool = False) -> list[WorkerRow]:
+        """All workers whose epoch has not ended, by name; or those too whose has."""
         with self._db.read() as conn:
-            return [WorkerRow(*row) for row in conn.execute(_unended.order_by(worker.c.id))]
+            return [WorkerRow(*row) for row in conn.execute((_seen if ended else _unended).order_by(worker.c.id))]
 
     @retried
     def abandon(self, worker_id: str, epoch: int, deadline_us: int) -> Abandonment | None:

@@ -43,7 +43,7 @@ class Flushed(msgspec.Struct, frozen=True):
 
 
 class WorkerRow(msgspec.Struct, frozen=True):
-    """A worker whose epoch has not ended. `overdue_us`: how long its leases' deadline is over, by the store's clock."""
+    """A worker as the store knows it. `overdue_us`: how long its leases' deadline is over, by the store's clock."""
 
     worker: str
     epoch: int
