@@ -66,8 +66,15 @@ def cores() -> tuple[int, int]:
     return usable[0], usable[-1]
 
 
-def pinned(core: int, command: Sequence[str]) -> list[str]:
-    """Give the command that runs another on one core."""
+def cores_of_many(servers: int) -> tuple[str, str]:
+    """Give as many cores to the measured servers, and the others to the stub and the load; one each, if too few."""
+    usable = [str(core) for core in sorted(os.sched_getaffinity(0))]
+    measured = servers if len(usable) > servers else 1
+    return ",".join(usable[:measured]), ",".join(usable[measured:] or usable)
+
+
+def pinned(core: int | str, command: Sequence[str]) -> list[str]:
+    """Give the command that runs another on one core, or on a list of them."""
     taskset = shutil.which("taskset")
     if not taskset:
         raise BenchError("taskset is needed to keep the gateway and the load apart: apt install util-linux")
@@ -103,7 +110,7 @@ class Process:
     """A child on one core, in a session of its own, its output in a file. Leaving the `with` block stops it."""
 
     def __init__(
-        self, core: int, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self, core: int | str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
     ) -> None:
         self.log = log
         self.command = list(command)
@@ -166,7 +173,9 @@ class Process:
 class Stub(Process):
     """The stand-in provider, listening on `port`."""
 
-    def __init__(self, core: int, log: Path, *, gap_ms: float = 0, chunks: int = 100, delay_ms: float = 0) -> None:
+    def __init__(
+        self, core: int | str, log: Path, *, gap_ms: float = 0, chunks: int = 100, delay_ms: float = 0
+    ) -> None:
         options = {"gap-ms": gap_ms, "chunks": chunks, "delay-ms": delay_ms, "seconds-max": STUB_SECONDS_MAX}
         command = [
             str(compiled("stub")),
@@ -189,7 +198,7 @@ class Stub(Process):
 
 
 def run_load(
-    core: int,
+    core: int | str,
     port: int,
     *,
     connections: int,

@@ -1,6 +1,6 @@
 """Measure what a request costs the gateway, in CPU time, beside nginx as a bare proxy in the same run.
 
-    make bench                            the whole table, about four minutes
+    make bench                            everything, about five minutes
     make bench ARGS=--quick               the same rows, one short run each: a look, not a figure
     make bench ARGS=--write-docs          the whole table, and docs/benchmarks.md rewritten with it
     make bench ARGS="--json FILE"         everything as JSON too
@@ -44,7 +44,9 @@ from bench.figures import (
 )
 from bench.processes import BenchError, Process, Stub, compiled, cores, resident_mb, run_load
 from bench.subjects import MODEL, SETUP, Command, Door, JoyToken, Nginx, Subject
+from bench.workers import Scaling, measure_workers, sentences, table
 
+WORKERS = "workers"  # a section of its own, by this name on the command line
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 NGINX_ADVICE = (
     "nginx is not installed, so there is nothing to compare with: apt install nginx-light (or: brew install nginx)"
@@ -77,6 +79,7 @@ class Report:
     provider_calls: int = 0
     answers: int = 0
     notes: list[str] = field(default_factory=list)
+    workers: Scaling | None = None
 
     def remark(self, text: str) -> None:
         if text not in self.notes:
@@ -221,6 +224,8 @@ def docs_block(report: Report, arguments: Sequence[str]) -> str:
             markdown_table(report.rows),
             "",
             *(f"- {line}" for line in summary(report)),
+            *(["", table(report.workers), ""] if report.workers else ()),
+            *(f"- {line}" for line in (sentences(report.workers) if report.workers else ())),
             "",
             "```sh",
             *commands,
@@ -242,7 +247,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="one short run of each load")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
-    parser.add_argument("--only", action="append", choices=[load.short for load in LOADS], help="measure only this row")
+    parser.add_argument(
+        "--only", action="append", choices=[*(load.short for load in LOADS), WORKERS], help="measure only this row"
+    )
     parser.add_argument("--seconds", type=float, help="length of a measured window")
     parser.add_argument("--runs", type=int, help="runs of each load")
     parser.add_argument(
@@ -285,10 +292,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report = measure(options.against, make, pace, loads)
         else:
             report = measure(JoyToken.version(), functools.partial(JoyToken, under=options.under), pace, loads)
+            if not options.only or WORKERS in options.only:
+                say(WORKERS)
+                report.workers = measure_workers(pace.warm_s, pace.window_s, pace.runs)
     except BenchError as error:
         say(f"bench: {error}")
         return 1
-    print(plain_table(report.rows), *summary(report), sep="\n")
+    said = [plain_table(report.rows), *summary(report)] if report.rows else []
+    print(*said, *([table(report.workers), *sentences(report.workers)] if report.workers else []), sep="\n")
     if options.json:
         options.json.write_text(as_json(report), encoding="utf-8")
     if options.write_docs:

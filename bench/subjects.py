@@ -37,7 +37,7 @@ class Subject(ABC):
 
     name: str
 
-    def __init__(self, folder: Path, upstream_port: int, core: int) -> None:
+    def __init__(self, folder: Path, upstream_port: int, core: int | str) -> None:
         self.folder = folder
         self.upstream_port = upstream_port
         self.core = core
@@ -188,10 +188,11 @@ class JoyToken(Subject):
 
     name = "joytoken"
 
-    def __init__(self, folder: Path, upstream_port: int, core: int, under: str = "") -> None:
+    def __init__(self, folder: Path, upstream_port: int, core: int | str, under: str = "", *, workers: int = 1) -> None:
         super().__init__(folder, upstream_port, core)
         self.data = folder / "data"
         self.under = under
+        self.workers = workers
         self.key = ""
 
     @staticmethod
@@ -230,7 +231,8 @@ class JoyToken(Subject):
             printed = self.run(arguments.format(upstream_port=self.upstream_port)).stdout
             if name == "key":
                 self.key = json.loads(printed)["api_key"]
-        return [*shlex.split(self.under), *self.program(), "serve", "--port", str(self.port)]
+        many = ["--workers", str(self.workers)] if self.workers > 1 else []
+        return [*shlex.split(self.under), *self.program(), "serve", "--port", str(self.port), *many]
 
     def door(self) -> Door:
         return Door(key=self.key, needle='"metadata"')

@@ -1,0 +1,153 @@
+"""What a second worker is worth, and how soon a killed one is replaced.
+
+With three cores or more, each worker has one, and the rate says what they serve. With two, the workers share one and
+the rate says nothing: it is the CPU time of a request, with two workers beside one, that says what two would serve on
+processors of their own. Both gateways run at once and are measured in turns, so that they see the same machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.figures import Figures, Load, median_figures
+from bench.processes import BenchError, Process, Stub, cores_of_many, run_load
+from bench.subjects import JoyToken
+
+LOAD = Load("plain", 64)
+WORKERS = 2
+TIMES_WANTED = 1.7
+KILLS = 3
+WINDOW_SECONDS_MAX = 2.0
+SPARE_SECONDS = 2.0  # in which a spare has its imports done
+WAIT_SECONDS_MAX = 30.0
+_US_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """One worker and two, measured in turns; and how long after a `kill -9` the replacement listened."""
+
+    one: Figures
+    two: Figures
+    replaced_ms: list[float]
+    cores: int  # that the workers had
+
+    @property
+    def times(self) -> float:
+        """How many times as much two workers serve on processors of their own, as long as neither waits for another."""
+        return WORKERS * self.one.cpu_us / self.two.cpu_us
+
+    @property
+    def rate_times(self) -> float:
+        """How many times as much they served here."""
+        return self.two.rate_s / self.one.rate_s
+
+
+def table(scaling: Scaling) -> str:
+    """Lay both out as a table in Markdown."""
+    lines = [
+        f"| {LOAD.title} | CPU | requests a gateway-CPU-second | rate | p50 | p99 | errors |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, figures in (("1 worker", scaling.one), (f"{WORKERS} workers", scaling.two)):
+        lines.append(
+            f"| {name} | {figures.cpu_us:.1f} µs/request | {_US_S / figures.cpu_us:,.0f} | {figures.rate_s:,.0f}/s"
+            f" | {figures.p50_ms:.2f} ms | {figures.p99_ms:.2f} ms | {figures.errors} |"
+        )
+    return "\n".join(lines)
+
+
+def sentences(scaling: Scaling) -> list[str]:
+    """Say what it comes to."""
+    met = "met" if scaling.times >= TIMES_WANTED and not scaling.one.errors + scaling.two.errors else "missed"
+    middle, most = statistics.median(scaling.replaced_ms), max(scaling.replaced_ms)
+    shared = f"a core each, and served {scaling.rate_times:.2f}×" if scaling.cores > 1 else "one core between them"
+    by_cpu = f"{WORKERS} workers serve {scaling.times:.2f}× as much as one with as much CPU time each"
+    replaced = (
+        f"After a `kill -9` of a worker, its replacement listened within {middle:.0f} ms (at most {most:.0f} ms)."
+    )
+    return [
+        f"{by_cpu} (≥ {TIMES_WANTED:g}×: {met}). Here they had {shared}; the stub and the load had others.",
+        replaced,
+    ]
+
+
+def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
+    """Measure; each start ends with the proof of its books and a count of its usage records. Raises BenchError."""
+    with tempfile.TemporaryDirectory(prefix="joytoken-bench-") as folder, ExitStack() as stack:
+        own, others = cores_of_many(WORKERS)
+        stub = stack.enter_context(Stub(others, Path(folder) / "stub.log"))
+        subjects = []
+        for workers in (1, WORKERS):
+            place = Path(folder) / str(workers)
+            place.mkdir()
+            subjects.append(JoyToken(place, stub.port, own, workers=workers))
+        processes = [stack.enter_context(subject.start()) for subject in subjects]
+        for process in processes:
+            _wait(process, lambda process=process: b"JoyToken listens on" in process.log.read_bytes())
+        window_s = min(window_s, WINDOW_SECONDS_MAX)
+        samples: list[list[dict[str, float]]] = [[] for _ in subjects]
+        for _ in range(runs):
+            for place, (subject, process) in enumerate(zip(subjects, processes, strict=True)):
+                samples[place].append(_run(subject, process, stub, warm_s, window_s))
+        replaced_ms = [_replaced_ms(processes[1]) for _ in range(KILLS)]
+        for process in processes:
+            process.stop()
+        figures = [median_figures(found, stream=False) for found in samples]
+        for subject, found, made in zip(subjects, samples, figures, strict=True):
+            subject.verify(None if made.errors else int(sum(sample["completed"] for sample in found)))
+    return Scaling(figures[0], figures[1], replaced_ms, len(own.split(",")))
+
+
+def _run(subject: JoyToken, process: Process, stub: Stub, warm_s: float, window_s: float) -> dict[str, float]:
+    door = subject.door()
+    sample, complaint = run_load(
+        cores_of_many(WORKERS)[1],
+        subject.port,
+        connections=LOAD.connections,
+        seconds=window_s,
+        warm=warm_s,
+        path=door.path,
+        model=door.model,
+        key=door.key,
+        needle=door.needle,
+        measured=process.pids,
+        helpers=stub.pids,
+    )
+    process.check_alive()
+    if sample["errors"] >= sample["completed"]:
+        raise BenchError(f"{subject.workers} workers gave no good answer:\n{complaint}\n{process.said()}")
+    return sample
+
+
+def _replaced_ms(process: Process) -> float:
+    """Kill a worker, and time until another listens in its place."""
+
+    def listened() -> list[tuple[str, str]]:
+        return re.findall(r"worker (\d+) \(process (\d+)\) listens", process.log.read_text(errors="replace"))
+
+    before = listened()
+    number, pid = before[-1]
+    time.sleep(SPARE_SECONDS)
+    began = time.monotonic()
+    os.kill(int(pid), signal.SIGKILL)
+    _wait(process, lambda: [one for one, _ in listened()[len(before) :] if one == number])
+    return (time.monotonic() - began) * 1000
+
+
+def _wait(process: Process, done: Callable[[], object]) -> None:
+    until = time.monotonic() + WAIT_SECONDS_MAX
+    while not done():
+        process.check_alive()
+        if time.monotonic() > until:
+            raise BenchError(f"waited {WAIT_SECONDS_MAX:g} s in vain:\n{process.said()}")
+        time.sleep(0.002)
