@@ -31,7 +31,10 @@ def serve(
     data_dir: str | None,
     config: str | None,
 ) -> None:
-    """Run the gateway until it is told to stop (SIGTERM, or Ctrl-C), which drains and settles what is under way."""
+    """Run the gateway until it is told to stop (SIGTERM, or Ctrl-C), which drains and settles what is under way.
+
+    With several workers, SIGHUP replaces them one after the other, without a failed request.
+    """
     chosen: dict[str, Any] = {
         "server__host": host,
         "server__port": port,
