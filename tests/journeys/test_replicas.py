@@ -52,18 +52,18 @@ def serving(replicas, stub: Stub):
     return replicas
 
 
-# For how many holds there is money, in each place; and what may be said to those who are not served.
+# For how many holds there is money, in each place; and what is said of the tightest one.
 @pytest.mark.parametrize(
-    ("callers", "wallet", "limit", "project", "run", "codes"),
+    ("callers", "wallet", "limit", "project", "run", "code"),
     [
-        pytest.param(1_000, 10, 5, 3, None, {"budget_exceeded"}, id="project"),
-        pytest.param(300, 10, 5, None, None, {"daily_limit"}, id="limit"),
-        pytest.param(300, 3, 5, 10, None, {"wallet_empty"}, id="wallet"),
-        pytest.param(300, 10, 5, 3, 2, {"budget_exceeded"}, id="run"),
+        pytest.param(1_000, 10, 5, 3, None, "budget_exceeded", id="project"),
+        pytest.param(300, 10, 5, None, None, "daily_limit", id="limit"),
+        pytest.param(300, 3, 5, 10, None, "wallet_empty", id="wallet"),
+        pytest.param(300, 10, 5, 3, 2, "budget_exceeded", id="run"),
     ],
 )
 def test_crowds_at_two_replicas_get_what_the_tightest_allows(
-    serving, stub: Stub, request, callers, wallet, limit, project, run, codes
+    serving, stub: Stub, request, callers, wallet, limit, project, run, code
 ):
     one, other = serving
     name, served = request.node.callspec.id, min(n for n in (wallet, limit, project, run) if n is not None)
@@ -86,9 +86,11 @@ def test_crowds_at_two_replicas_get_what_the_tightest_allows(
         lines = f"X-JoyToken-Run-Id: {name}\r\nX-JoyToken-Run-Budget: {format_amount(run * HOLD)}\r\n"
         data = data.replace(b"\r\n", b"\r\n" + lines.encode(), 1)
     counted = tally(run_on_loop(all_of_them((customer, there), data, callers)))
-    print(counted)
     assert counted[(200, "")] == served
-    assert set(counted) == {(200, ""), *((402, code) for code in codes)}
+    # Four workers ask for parts of each account at once. To one of them, another account than the tightest may have
+    # nothing left at that moment, since the others have not given back what they cannot use: it is a limit too.
+    assert (402, code) in counted
+    assert set(counted) <= {(200, ""), (402, "wallet_empty"), (402, "daily_limit"), (402, "budget_exceeded")}
     assert len(stub.calls("slow")) - before == served
     assert customer.balance() == (wallet - served) * HOLD
     other.verify()
