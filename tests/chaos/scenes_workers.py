@@ -10,6 +10,7 @@ from tests.journeys.gateway import answered, wait_for
 
 WORKERS = 2
 AVOIDED_S = 0.3  # before a stop
+_REPLACED = f"replaced all {WORKERS} workers"
 
 
 def _worker_killed(stage: Stage) -> None:
@@ -50,15 +51,41 @@ def _rolling_restart(stage: Stage) -> None:
         crowd.avoided = None
     house.served(10)
     house.heard(crowd)
-    failed = [one for one in house.told if one.status not in (200, 402) or not one.whole]
-    stage.note(
-        f"{len(house.told)} requests of callers with two gateways, one of them closed at a time: {len(failed)} failed"
-    )
+    _nobody_failed(stage, "of callers with two gateways, one of them closed at a time")
+
+
+def _workers_replaced(stage: Stage) -> None:
+    """SIGHUP: each worker is succeeded by a fresh process, again and again, and no caller notices."""
+    house = stage.house
+    crowd = house.crowd(house.people(), each=2)
+    for _ in stage.rounds(2, 8):
+        house.served(10)
+        before, count = house.gateway.workers(), house.gateway.log.count(_REPLACED)
+        house.gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda count=count: house.gateway.log.count(_REPLACED) > count, "the workers are not replaced")
+        assert not set(before.values()) & set(house.gateway.workers().values())
+        house.drip()
+    house.served(10)
+    house.heard(crowd)
+    _nobody_failed(stage, "while all workers were replaced again and again")
+
+
+def _nobody_failed(stage: Stage, when: str) -> None:
+    told = stage.house.told
+    failed = [one for one in told if one.status not in (200, 402) or not one.whole]
+    stage.note(f"{len(told)} requests {when}: {len(failed)} failed")
     seen = sorted({f"{one.status} {one.code} {'whole' if one.whole else 'cut'}" for one in failed})
-    assert not failed, f"{len(failed)} of {len(house.told)} requests failed: {', '.join(seen)}"
+    assert not failed, f"{len(failed)} of {len(told)} requests failed: {', '.join(seen)}"
 
 
 SCENES = [
+    Scene(
+        "workers-replaced",
+        "every worker is replaced at SIGHUP, again and again",
+        60,
+        _workers_replaced,
+        settings={"server.workers": WORKERS},
+    ),
     Scene(
         "worker-killed",
         "kill -9 of one of two workers, again and again",
@@ -71,6 +98,6 @@ SCENES = [
         "two gateways on one database restart in turns under load",
         60,
         _rolling_restart,
-        not_on={SQLITE: "a database file has one gateway"},
+        not_on={SQLITE: "a database file has one gateway: its workers take turns, in workers-replaced"},
     ),
 ]

@@ -8,6 +8,7 @@ PLAYED = (
     "killed",
     "journal-cut",
     "worker-killed",
+    "workers-replaced",
     "stopped",
     "disk-full",
     "clock-jump",
