@@ -151,7 +151,7 @@ class Worker:
         self.door = _door(self.exchange, settings)
         self._others_flush_s = settings.money.flush_ms / _SECOND_MS + _OTHERS_FLUSH_S if _with_others(desk) else 0.0
         self._chores = Chores(desk.acting("joytoken"))
-        self._upkeep = Upkeep(self.store, settings.usage)
+        self._upkeep = Upkeep(desk, settings.usage)
 
     def _build(self, config: ProviderConfig) -> Provider:
         return build_provider(config, self._credential(config), self._pool, self._deadlines)
@@ -191,6 +191,7 @@ class Worker:
             lookup=self.find_record,
             price_of=self.find_price,
             refunded_of=self.find_refunded,
+            dropped_of=self.find_dropped,
             ready_checks={"store": self.check_store, "escrow": self.check_escrow, "catalog": self.check_catalog},
             version=__version__,
             extra_routes=[*manage_routes(self._desk), self._metrics()],
@@ -226,6 +227,10 @@ class Worker:
         except (TimeoutError, Closed) as error:
             message = "the database is away, and does not know of this request yet"
             raise Unavailable(message, "store_away", retry_after_s=1) from error
+
+    async def find_dropped(self, request_id: str) -> str | None:
+        """The month of a request, where its records were dropped."""
+        return await asyncio.to_thread(self.store.usage.dropped_month, request_id)
 
     async def find_price(self, price_id: str) -> Price | None:
         """A row of the price book."""

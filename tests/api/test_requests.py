@@ -81,6 +81,17 @@ async def test_another_key_is_not_told_that_the_request_exists(world):
     assert (others["type"], others["code"]) == ("not_found_error", "unknown_request")
 
 
+async def test_a_request_of_a_dropped_month_is_known_to_be_gone(world):
+    async def dropped_of(request_id):
+        return "2026-10" if request_id == OPEN else None
+
+    other = World(lookup=world.lookup, dropped_of=dropped_of)
+    gone = (await other.ask("/api/v1/requests/" + OPEN, key=OTHER)).error
+    assert (gone["type"], gone["code"]) == ("not_found_error", "month_dropped")
+    assert "requests of 2026-10 were dropped" in gone["message"]
+    assert (await other.ask("/api/v1/requests/" + PAID, key=OTHER)).error["code"] == "unknown_request"
+
+
 UNFIT = ["req-1", "x", PAID[:-1], PAID + "0", PAID.upper(), "REQ" + PAID[3:], PAID + "\n", "req-" + "a" * 5000, "'--"]
 
 

@@ -57,3 +57,25 @@ def test_export(joytoken, desk, monkeypatch):
     rows = list(csv.DictReader(io.StringIO(joytoken("usage", "export", "--csv").stdout)))
     assert [row["charged"] for row in rows] == ["1.000000"] * 5
     assert list(csv.reader(io.StringIO(joytoken("usage", "export", "--csv", "--project", "none").stdout)))[1:] == []
+
+
+def test_drop(joytoken, joytoken_json, desk):
+    paid(desk)
+    paid(desk, started_us=1_700_000_000_000_000)
+    assert (
+        "Drop 1 requests of 2023-11" in joytoken("usage", "drop", "--before", "2024-01", code=130, stdin="n\n").stderr
+    )
+    assert joytoken_json("wallet", "verify")["records"] == 2
+    assert joytoken_json("usage", "drop", "--before", "2024-01", "--yes")["months"] == [
+        {"month": "2023-11", "requests": 1}
+    ]
+    assert joytoken_json("wallet", "verify")["records"] == 1
+    assert "0 months dropped" in joytoken("usage", "drop", "--before", "2024-01").stderr
+    assert "not a month" in joytoken("usage", "drop", "--before", "soon", "--yes", code=2).stderr
+    there = joytoken_json("usage", "months")["months"]
+    assert [(month["month"], month["requests"], month["dropped"] is None) for month in there] == [
+        ("2023-11", 1, False), ("2026-11", 1, True),
+    ]  # fmt: skip
+    head, *rows = [line.split("\t") for line in joytoken("usage", "months").stdout.splitlines()]
+    assert head == ["month", "requests", "bytes", "first", "last", "dropped"]
+    assert rows[0][:4] == ["2023-11", "1", "", "2023-11-14T22:13:20.000Z"]

@@ -116,6 +116,8 @@ def walk(server, stub):
     walk.call("GET", f"{manage}/requests/tail")
     walk.call("GET", f"{manage}/usage", query="?by=model,day&zone=Europe/Berlin")
     walk.call("GET", f"{manage}/usage/latency", query="?by=model,hour&zone=Europe/Berlin")
+    walk.call("GET", f"{manage}/usage/months")
+    walk.call("POST", f"{manage}/usage/drop", {"before": "2026-01"})
     walk.call("GET", f"{manage}/wallets", query="?owner=walker")
     walk.call("GET", f"{manage}/wallets/{{tier}}/statement", tier="standard", query="?owner=walker")
     walk.call("GET", f"{manage}/verify")

@@ -13,6 +13,7 @@ from joytoken.domain.ids import (
     billing_id,
     make_secret,
     request_id,
+    request_time_ms,
     secret_digest,
     secret_hint,
     uuid7_hex,
@@ -33,6 +34,16 @@ def test_a_uuid7_says_when_it_was_made(time_ms, random):
     assert made.variant == uuid.RFC_4122
     assert made.int >> 80 == time_ms
     assert text == made.hex
+
+
+@given(moments, entropy)
+def test_a_request_id_tells_its_time(time_ms, random):
+    assert request_time_ms(request_id(time_ms, random)) == time_ms
+
+
+@pytest.mark.parametrize("text", ["", "req-", "mine", "req-" + "0" * 32, "req-" + "f" * 32, "bill-" + "0" * 32])
+def test_another_id_tells_no_time(text):
+    assert request_time_ms(text) is None
 
 
 @given(moments, moments, entropy, entropy)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from joytoken.store.open import open_store
 from joytoken.store.schema import metadata
+from joytoken.store.usage_months import months, table_of
 from tests.simulation.machinery import FragileJournal, Stepper
 from tests.simulation.world import Violation, World
 
@@ -49,8 +50,10 @@ class Arena:
 
     def _empty(self) -> None:
         with self.store.database.write(durable=False) as conn:
+            for month in months(conn):
+                conn.exec_driver_sql(f"DELETE FROM {table_of(month)}")
             for table in reversed(metadata.sorted_tables):
-                if table in self.kept and not self.kept[table]:
+                if table.name != "usage_month" and table in self.kept and not self.kept[table]:
                     conn.execute(sa.delete(table))
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant("replay skipped", _RECOVERY, "_file", "_read(replay)", "([], {})"),
     Mutant("open holds skipped", _RECOVERY, "_file", "+ _resolve(unsettled, max(replay.last_seq, applied), at_us)", ""),
     Mutant("late charge not capped", _LATE, "_capped", "charged = min(charged, max(room, 0))", "pass"),
-    Mutant("late records forgotten", _LATE, "LateLedger.flush_late", "if settles:", "if False:"),
+    Mutant("late records forgotten", _LATE, "LateLedger._flush_late", "if settles:", "if False:"),
     Mutant("leases kept on abandonment", _LATE, "LateLedger.abandon", "return_leases(conn, worker_id, epoch)", "{}"),
     Mutant("carry on rotation", _JOURNAL, "Journal._rotate", "self._carry()", "()"),
     Mutant("early segment reuse", _JOURNAL, "Journal._rotate", "following.settled_seq > self.applied_seq", "False"),

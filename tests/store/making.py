@@ -10,7 +10,11 @@ from joytoken.domain.ids import billing_id
 from joytoken.domain.price import Price, Rates, Step
 from joytoken.domain.record import UsageRecord
 from joytoken.domain.tier import TIERS
-from joytoken.store.record import record_row, usage_insert_sql
+from joytoken.store.record import record_row
+from joytoken.store.schema_rollup import ROLLED, ROLLED_TABLES
+from joytoken.store.setting import put_value
+from joytoken.store.usage_insert import insert_records
+from joytoken.store.usage_months import Months, months, table_of
 
 NOON_US = 1_795_348_800_000_000  # 2026-11-22T12:00Z
 
@@ -177,8 +181,20 @@ def fill(database, records, worker="w1", epoch=1):
     """Insert records as a flush does."""
     rows = [record_row(made, worker, epoch, seq) for seq, made in enumerate(records, 1)]
     if rows:
+        months = Months(database)
+        months.see_to([made.started_us for made in records])
         with database.write(durable=False) as conn:
-            conn.exec_driver_sql(usage_insert_sql(conn.dialect.paramstyle), rows)
+            insert_records(conn, rows, months)
+
+
+def wipe(database):
+    """Take all records out, and what their sums are."""
+    with database.write(durable=False) as conn:
+        for month in months(conn):
+            conn.exec_driver_sql(f"DELETE FROM {table_of(month)}")
+        for table in ROLLED_TABLES:
+            conn.execute(table.delete())
+        put_value(conn, ROLLED, "0")
 
 
 few = st.sampled_from

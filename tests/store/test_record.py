@@ -36,6 +36,6 @@ def test_the_first_record_of_a_request_stays(database):
     assert [row[0] for row in found] == ["m", "m"]
 
 
-@pytest.mark.parametrize(("style", "mark"), [("qmark", "?"), ("pyformat", "%s"), ("format", "%s")])
-def test_the_insert_speaks_the_drivers_marks(style, mark):
-    assert usage_insert_sql(style).count(mark) == len(RECORD_COLUMNS)
+def test_the_insert_has_a_mark_for_each_value_and_its_number():
+    assert usage_insert_sql("usage_record_202611", 3).count("?") == 3 * len(RECORD_COLUMNS)
+    assert usage_insert_sql("usage_record_202611", 3, numbered=True).count("?") == 3 * (len(RECORD_COLUMNS) + 1)

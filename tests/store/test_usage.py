@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from joytoken.store import usage as usage_module
-from joytoken.store.schema import usage_record
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_query import UsageQuery
 from tests.store import making
@@ -22,11 +21,6 @@ def usage(database):
 
 def newest_first(records):
     return sorted(records, key=lambda made: (made.started_us, made.request_id), reverse=True)
-
-
-def wipe(database):
-    with database.write(durable=False) as conn:
-        conn.execute(usage_record.delete())
 
 
 def test_one_record(database, usage):
@@ -76,7 +70,7 @@ def test_a_range_has_its_first_moment_and_not_its_last(database, usage):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(starts=st.lists(st.integers(0, 4), max_size=30), limit=st.integers(1, 7), upto=st.integers(0, 5))
 def test_pages_are_complete_and_do_not_overlap(database, starts, limit, upto):
-    wipe(database)
+    making.wipe(database)
     usage = UsageTable(database)
     records = [making.record(number, started_us=NOON + start) for number, start in enumerate(starts)]
     making.fill(database, records)

@@ -12,10 +12,11 @@ from joytoken.domain.latency import EDGES_MS, slot_of
 from joytoken.store.schema import usage_record
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_latency import LatencyRow, merged
+from joytoken.store.usage_months import table_of
 from joytoken.store.usage_query import UsageQuery
 from joytoken.store.usage_roll_sql import slot_sql
 from tests.store import making
-from tests.store.test_usage_summary import DAY_US, HOUR_US, WINDOWS, value_of, wipe
+from tests.store.test_usage_summary import DAY_US, HOUR_US, WINDOWS, value_of
 
 NOON = making.NOON_US
 ALL = UsageQuery()
@@ -48,7 +49,7 @@ def test_times_are_the_oracles(database, data):
     since = data.draw(st.none() | st.integers(midday - DAY_US, midday + DAY_US))
     until = data.draw(st.none() | st.integers(midday, midday + 2 * DAY_US))
     model, key = data.draw(st.sampled_from(((None, None), ("m1", None), (None, "k1"))))
-    wipe(database)
+    making.wipe(database)
     upto = data.draw(st.integers(0, len(records)))
     making.fill(database, records[:upto])
     part = data.draw(st.integers(1, 50))
@@ -92,7 +93,7 @@ def test_they_are_read_from_their_tables(database):
     before = [usage.latency(*question) for question in asked]
     assert usage.roll() == 30
     with database.write(durable=False) as conn:
-        conn.execute(usage_record.delete())
+        conn.exec_driver_sql(f"DELETE FROM {table_of('2026-11')}")
     assert [usage.latency(*question) for question in asked] == before
     assert usage.latency(UsageQuery(key_id="key-1")) == []  # which only the records know
 

@@ -10,9 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from joytoken.domain.errors import InvalidRequest
-from joytoken.store.schema import usage_record
-from joytoken.store.schema_rollup import ROLLED, ROLLED_TABLES, ROLLUP_SUMS
-from joytoken.store.setting import put_value
+from joytoken.store.schema_rollup import ROLLUP_SUMS
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_query import UsageQuery
 from joytoken.store.usage_roll_tags import TagBounds
@@ -81,14 +79,6 @@ def ordered(rows):
     return sorted(rows, key=lambda row: row.keys)
 
 
-def wipe(database):
-    with database.write(durable=False) as conn:
-        conn.execute(usage_record.delete())
-        for table in ROLLED_TABLES:
-            conn.execute(table.delete())
-        put_value(conn, ROLLED, "0")
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=120)
 @given(data=st.data())
 def test_sums_are_the_oracles(database, data):
@@ -98,7 +88,7 @@ def test_sums_are_the_oracles(database, data):
     since = data.draw(st.none() | st.integers(midday - DAY_US, midday + DAY_US))
     until = data.draw(st.none() | st.integers(midday, midday + 2 * DAY_US))
     model = data.draw(st.sampled_from((None, "m1")))
-    wipe(database)
+    making.wipe(database)
     # Some were added to their sums, in parts; the rest has come since.
     upto = data.draw(st.integers(0, len(records)))
     making.fill(database, records[:upto])

@@ -12,6 +12,7 @@ from joytoken.admin.desk import Desk
 from joytoken.admin.folder import instance
 from joytoken.admin.times import spell_time
 from joytoken.escrow.recovery import Slot
+from joytoken.store.ledger_late import ABANDONED
 from joytoken.store.ledger_types import WorkerRow
 from joytoken.workers.channel import SLOTS_BEYOND
 
@@ -127,5 +128,6 @@ def _journals(desk: Desk, folder: Path, rows: dict[str, WorkerRow]) -> Iterator[
 def _incidents(desk: Desk) -> Iterator[Finding]:
     for incident in desk.store.incidents.list(INCIDENTS_MAX, open_only=True):
         said = f"{incident.kind}: {incident.subject}, {spell_time(incident.at_us)}"
-        command = f"joytoken incidents list; where its disk is gone: joytoken incidents close {incident.id}"
+        when = "where its disk is gone" if incident.kind == ABANDONED else "once seen to"
+        command = f"joytoken incidents list; {when}: joytoken incidents close {incident.id}"
         yield Finding(name=f"incident {incident.id}", state="warning", detail=said, next=command)

@@ -136,7 +136,7 @@ def refund_request(desk: Desk, request: Refund) -> WalletTransaction:
     if text is not None and _PERCENT.fullmatch(text):
         record = desk.store.usage.get(request.id)
         if record is None:
-            raise NotFound(f"there is no request {request.id!r}", "unknown_request", param="id")
+            return transaction(desk.store.ledger.earlier_refund(request.id, text, request.idempotency_key))
         share = parse_amount(text[:-1])
         if share > 100 * NANO:
             raise InvalidRequest("a share is at most 100%", param="amount")

@@ -11,6 +11,7 @@ from joytoken.domain.errors import InvalidRequest, NotFound
 from joytoken.domain.money import format_amount
 from joytoken.store.incident import IncidentRow
 from joytoken.store.ledger_late import ABANDONED, Abandonment
+from joytoken.store.usage_lost import MONTH_DROPPED, LostSettle
 
 PAGE_MAX = 1000
 
@@ -35,6 +36,9 @@ class IncidentDocument(msgspec.Struct, kw_only=True):
     Of kind `abandoned`: a node was silent for too long, and what it had leased (`returned`, credits by account) went
     back to the accounts. When its journal comes back, what that proves is charged late: `late_charged` credits, and
     `late_shortfall` of them that the accounts could not carry any more. Then the incident closes by itself.
+
+    Of kind `month_dropped`: a worker brought requests of a month that was dropped, which were neither recorded nor
+    charged; `detail` has each of them, with what it would have been charged.
     """
 
     id: int
@@ -81,6 +85,13 @@ def _document(row: IncidentRow) -> IncidentDocument:
     made = IncidentDocument(
         id=row.id, at=spell_time(row.at_us), kind=row.kind, subject=row.subject, closed=spell_optional(row.closed_us)
     )
+    if row.kind == MONTH_DROPPED:
+        lost = msgspec.json.decode(row.detail, type=list[LostSettle])
+        made.detail = [
+            {**msgspec.structs.asdict(one), "cost": format_amount(one.cost), "charged": format_amount(one.charged)}
+            for one in lost
+        ]
+        return made
     if row.kind != ABANDONED:
         made.detail = msgspec.json.decode(row.detail) if row.detail else None
         return made

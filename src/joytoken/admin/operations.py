@@ -54,6 +54,7 @@ from joytoken.admin.models import (
 )
 from joytoken.admin.operation import Operation
 from joytoken.admin.operations_credit import CREDIT_OPERATIONS
+from joytoken.admin.operations_months import MONTH_OPERATIONS
 from joytoken.admin.prices import (
     PriceBook,
     PriceDocument,
@@ -380,6 +381,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     PRICES_SHOW,
     USAGE_SUMMARY,
     USAGE_LATENCY,
+    *MONTH_OPERATIONS,
     REQUESTS_LIST,
     REQUESTS_TAIL,
     REQUESTS_SHOW,

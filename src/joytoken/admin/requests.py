@@ -8,7 +8,7 @@ from joytoken.admin.desk import Desk
 from joytoken.admin.keys import find_key
 from joytoken.admin.receipts import Receipt, RequestDocument, receipt, request_document
 from joytoken.admin.times import parse_moment
-from joytoken.domain.errors import InvalidRequest, NotFound
+from joytoken.domain.errors import InvalidRequest, no_request
 from joytoken.domain.record import UsageRecord
 from joytoken.store.usage_query import UsageQuery
 
@@ -91,7 +91,7 @@ def show_request(desk: Desk, request: RequestRef) -> Receipt:
         found = desk.store.usage.list(store_query(desk, UsageFilter(correlation_id=request.id)), limit=1, before=None)
         record = found[0] if found else None
     if record is None:
-        raise NotFound(f"there is no request {request.id!r}", "unknown_request", param="id")
+        raise no_request(request.id, desk.store.usage.dropped_month(request.id), "id")
     price = desk.store.catalog.price(record.price_id) if record.price_id else None
     return receipt(record, price, desk.store.usage.refunded([record.request_id]).get(record.request_id, 0))
 

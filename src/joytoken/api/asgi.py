@@ -17,7 +17,7 @@ from joytoken.api.catalog import Shop, Source, catalog_routes
 from joytoken.api.head import HeadLimits
 from joytoken.api.health import Check, Readiness, health_routes
 from joytoken.api.openai_models import model_routes
-from joytoken.api.requests import Lookup, PriceOf, RefundedOf, request_routes
+from joytoken.api.requests import DroppedOf, Lookup, PriceOf, RefundedOf, request_routes
 from joytoken.domain.errors import GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound, Unavailable
 from joytoken.gateway.keyring import Keyring
 from joytoken.store.engine import StoreUnavailable
@@ -42,20 +42,21 @@ def build_app(  # noqa: PLR0913 - what the application stands on, each by its na
     limits: HeadLimits | None = None,
     correlation_id_chars_max: int = 128,
     refunded_of: RefundedOf | None = None,
+    dropped_of: DroppedOf | None = None,
 ) -> Starlette:
     """The application.
 
     `permit` raises PolicyRejected where a key may not be used at all; `lookup` finds a usage record by its request id,
-    `price_of` a row of the price book, and `refunded_of` what was given back of a charge; `ready_checks` are what
-    `/ready` reports, by name; `limits` are the edge's. `extra_routes` (the management API, the Console) may raise
-    GatewayError as every endpoint here may.
+    `price_of` a row of the price book, `refunded_of` what was given back of a charge, and `dropped_of` the month of a
+    request where that was dropped; `ready_checks` are what `/ready` reports, by name; `limits` are the edge's.
+    `extra_routes` (the management API, the Console) may raise GatewayError as every endpoint here may.
     """
     access = Access(keyring, permit, limits or HeadLimits())
     shop = Shop(snapshot)
     routes = [
         *health_routes(version, Readiness(ready_checks)),
         *catalog_routes(shop, access),
-        *request_routes(access, lookup, price_of, refunded_of),
+        *request_routes(access, lookup, price_of, refunded_of, dropped_of),
         *model_routes(shop, access),
         Route(_CHAT_COMPLETIONS, _chat_completions, methods=["POST"]),
         *extra_routes,

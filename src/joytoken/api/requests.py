@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from joytoken.admin.receipts import receipt
 from joytoken.api.access import Access
 from joytoken.api.answer import answer
-from joytoken.domain.errors import NotFound
+from joytoken.domain.errors import NotFound, no_request
 from joytoken.domain.price import Price
 from joytoken.domain.record import UsageRecord
 
@@ -24,6 +24,9 @@ PriceOf = Callable[[str], Awaitable[Price | None]]
 RefundedOf = Callable[[str], Awaitable[int]]
 """What was given back of a request's charge, in nanocredits."""
 
+DroppedOf = Callable[[str], Awaitable[str | None]]
+"""The month of a request, by its id, where the records of that month were dropped."""
+
 _REQUEST_ID = re.compile(r"req-[0-9a-f]{32}")
 # What a provider costs is between it and the operator; whoever holds a key sees what they paid.
 _OPERATORS = {
@@ -34,7 +37,11 @@ _OPERATORS = {
 
 
 def request_routes(
-    access: Access, lookup: Lookup, price_of: PriceOf, refunded_of: RefundedOf | None = None
+    access: Access,
+    lookup: Lookup,
+    price_of: PriceOf,
+    refunded_of: RefundedOf | None = None,
+    dropped_of: DroppedOf | None = None,
 ) -> list[BaseRoute]:
     """The receipts of a key's own requests."""
 
@@ -43,6 +50,9 @@ def request_routes(
         wanted: str = request.path_params["request_id"]
         record = await lookup(wanted) if _REQUEST_ID.fullmatch(wanted) else None
         if record is None or record.key_id != principal.key.key_id:
+            month = await dropped_of(wanted) if record is None and dropped_of is not None else None
+            if month is not None:
+                raise no_request(wanted, month, "request_id")
             # One answer for both: that somebody else made such a request is not told.
             message = "this key has made no request with this id"
             raise NotFound(message, "unknown_request", param="request_id")

@@ -9,7 +9,9 @@ from typing import Any
 import click
 import msgspec
 
+from joytoken.admin.months import MonthsDrop, MonthsQuery
 from joytoken.admin.operations import REQUESTS_LIST, USAGE_LATENCY, USAGE_SUMMARY
+from joytoken.admin.operations_months import USAGE_DROP, USAGE_MONTHS
 from joytoken.admin.receipts import RequestDocument
 from joytoken.admin.requests import PAGE_MAX, RequestQuery
 from joytoken.admin.usage import UsageLatencyQuery, UsageSummaryQuery, UsageTimes
@@ -120,6 +122,43 @@ def export(admin: Admin, out: Output, *, as_csv: bool, **filters: Any) -> None:
         return
     for request in found:
         out.line(request)
+
+
+@usage.command()
+@managing
+def months(admin: Admin, out: Output) -> None:
+    """The months of requests that there are, and those that were dropped."""
+    found = admin.call(USAGE_MONTHS, MonthsQuery())
+    if out.as_json:
+        out.document(found)
+        return
+    rows = [
+        (
+            *(m.month, str(m.requests), "" if m.bytes is None else str(m.bytes)),
+            *(m.first or "", m.last or "", m.dropped or ""),
+        )
+        for m in found.months
+    ]
+    out.table(("month", "requests", "bytes", "first", "last", "dropped"), rows, right=("requests", "bytes"))
+
+
+@usage.command()
+@click.option("--before", required=True, metavar="MONTH", help="Months before this one, such as 2026-01.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@managing
+def drop(admin: Admin, out: Output, *, before: str, yes: bool) -> None:
+    """Drop the requests of old months for good. Sums stay, receipts go, and the books are proved without them."""
+    if not yes:
+        there = [m for m in admin.call(USAGE_MONTHS, MonthsQuery()).months if m.dropped is None and m.month < before]
+        count, names = sum(month.requests for month in there), ", ".join(month.month for month in there)
+        if there:
+            click.confirm(f"Drop {count} requests of {names} for good?", abort=True, err=True)
+    done = admin.call(USAGE_DROP, MonthsDrop(before=before))
+    if out.as_json:
+        out.document(done)
+        return
+    out.table(("month", "requests"), [(one.month, str(one.requests)) for one in done.months], right=("requests",))
+    out.say(f"{len(done.months)} months dropped.")
 
 
 def _all(admin: Admin, filters: dict[str, Any]) -> Iterator[RequestDocument]:

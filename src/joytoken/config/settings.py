@@ -225,6 +225,7 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Usage records and their sums."""
 
+    keep_months: Annotated[int, _count("Months of requests that are kept beside the one that runs; 0 keeps all.")] = 0
     roll_ms: Annotated[int, _ms("How often what has come since is added to the sums that reports read.", 10)] = 60_000
     roll_records_max: Annotated[int, _count("Records added to them in one transaction.", 1, 100_000)] = 2000
     roll_parts_max: Annotated[int, _count("Such transactions, one after the other, before it rests.", 1)] = 1000

@@ -102,6 +102,14 @@ class NotFound(GatewayError):
     default_code = "not_found"
 
 
+def no_request(request_id: str, dropped_month: str | None, param: str) -> NotFound:
+    """The error of a request without a record; `dropped_month`: the month that it had, where that was dropped."""
+    if dropped_month is None:
+        return NotFound(f"there is no request {request_id!r}", "unknown_request", param=param)
+    message = f"the requests of {dropped_month} were dropped; what there was of {request_id!r} went with them"
+    return NotFound(message, "month_dropped", param=param)
+
+
 class MethodNotAllowed(GatewayError):
     """The path is served, but not by this method."""
 

@@ -1,6 +1,7 @@
 """Identifiers. Time and randomness are handed in, so that the same inputs give the same id."""
 
 import hashlib
+import re
 import zlib
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -11,6 +12,7 @@ _BODY_DIGITS = 43  # 62**43 > 2**256
 _CHECK_DIGITS = 6  # 62**6 > 2**32
 
 
+_REQUEST_ID = re.compile(r"req-[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 _UUID7_RANDOM = 0x0FFF_3FFF_FFFF_FFFF_FFFF  # what stays of the lower 80 bits beside …
 _UUID7_MARKS = 0x7000_8000_0000_0000_0000  # … version 7 and the variant
 
@@ -24,6 +26,11 @@ def request_id(time_ms: int, entropy: int) -> str:
     """The gateway's own id of one request, for example ``req-0197…``; also the key of its usage record."""
     value = (time_ms & 0xFFFF_FFFF_FFFF) << 80 | entropy & _UUID7_RANDOM | _UUID7_MARKS
     return f"req-{value:032x}"
+
+
+def request_time_ms(request: str) -> int | None:
+    """When the gateway made a request's id, in unix milliseconds; None for an id that it did not make."""
+    return int(request[4:16], 16) if _REQUEST_ID.fullmatch(request) else None
 
 
 def billing_id(request: str) -> str:

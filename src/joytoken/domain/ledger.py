@@ -17,7 +17,7 @@ import msgspec
 from joytoken.domain.tier import Tier
 
 AccountKind = Literal["wallet", "quota", "budget", "platform"]
-TxKind = Literal["usage", "topup", "refund", "adjust", "expire", "void", "transfer", "shortfall", "open"]
+TxKind = Literal["usage", "topup", "refund", "adjust", "expire", "void", "transfer", "shortfall", "open", "drop"]
 Category = Literal["paid", "promo"]
 
 REVENUE = "platform:revenue"  # the other side of usage on wallets

@@ -9,12 +9,14 @@ import sqlalchemy as sa
 
 from joytoken.store.engine import Database, StoreError
 from joytoken.store.postgres import unbounded
-from joytoken.store.schema import account, lease, metadata, worker
+from joytoken.store.schema import account, lease, metadata, usage_blank, usage_month, usage_record, worker
+from joytoken.store.usage_months import drop_table, make_month, make_view, month_of, months, table_of
 
 PART_ROWS = 5_000
 ALIVE_US = 15_000_000  # a worker that was heard of within this time is running: three of its heartbeats
 
 Progress = Callable[[int, int, str], None]
+_TABLES = (*[table for table in metadata.sorted_tables if table is not usage_blank], usage_record)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -43,10 +45,12 @@ def copy(source: Database, target: Database, progress: Progress, *, replace: boo
             empty(writing)
         elif (found := first_filled(writing)) is not None:
             raise NotEmpty(f"the database to copy into is not empty: its table {found} has rows")
-        total = 2 * sum(_count(reading, table) for table in metadata.sorted_tables)
+        total = 2 * sum(_count(reading, table) for table in _TABLES)
         seen = _Seen(total, progress)
         copied = []
-        for table in metadata.sorted_tables:
+        for table in _TABLES:
+            if table is usage_record:
+                _make_months(writing)
             digest = _Digest()
             _insert(writing, table, digest.of(seen.of(table, _parts(reading, table, plain=not target.sqlite))))
             arrived = _Digest()
@@ -91,7 +95,7 @@ def running(conn: sa.Connection, now_us: int) -> list[str]:
 
 def first_filled(conn: sa.Connection) -> str | None:
     """The first table with a row in it; None where the database is empty."""
-    for table in metadata.sorted_tables:
+    for table in _TABLES:
         if conn.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
             return table.name
     return None
@@ -99,6 +103,8 @@ def first_filled(conn: sa.Connection) -> str | None:
 
 def empty(conn: sa.Connection) -> None:
     """Take every row out of every table."""
+    for month in months(conn):
+        drop_table(conn, month, 0, 0)
     if conn.dialect.name == "sqlite":
         for table in reversed(metadata.sorted_tables):
             conn.execute(sa.delete(table))
@@ -163,14 +169,31 @@ def _insert(conn: sa.Connection, table: sa.Table, parts: Iterator[Sequence[tuple
     columns = ", ".join(_quoted(column.name) for column in table.columns)
     if conn.dialect.name == "sqlite":
         marks = ", ".join("?" * len(table.columns))
-        insert = f"INSERT INTO {_quoted(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608
         for part in parts:
-            raw.executemany(insert, part)
+            for name, rows in _by_table(table, part).items():
+                raw.executemany(f"INSERT INTO {_quoted(name)} ({columns}) VALUES ({marks})", rows)  # noqa: S608
         return
     with raw.cursor() as cursor, cursor.copy(f"COPY {_quoted(table.name)} ({columns}) FROM STDIN") as carried:
         for part in parts:
             for row in part:
                 carried.write_row(row)
+
+
+def _by_table(table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[tuple[Any, ...]]]:
+    """Rows by the table that they are written to: on SQLite, what all months are together is a view."""
+    if table is not usage_record:
+        return {str(table.name): rows}
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        found.setdefault(table_of(month_of(row[_STARTED])), []).append(row)
+    return dict(found)
+
+
+def _make_months(conn: sa.Connection) -> None:
+    for month in months(conn):
+        make_month(conn, month)
+    if conn.dialect.name == "sqlite":
+        make_view(conn)
 
 
 def _set_sequences(conn: sa.Connection) -> None:
@@ -182,8 +205,14 @@ def _set_sequences(conn: sa.Connection) -> None:
         named = sa.select(sa.func.pg_get_serial_sequence(table.name, column.name))
         sequence = conn.execute(named).scalar_one()
         last = conn.execute(sa.select(sa.func.max(column))).scalar_one()
+        if table is usage_blank:
+            known = sa.select(usage_record.c.ingest_seq.label("n")).union_all(sa.select(usage_month.c.last_seq))
+            last = conn.execute(sa.select(sa.func.max(known.subquery().c.n))).scalar_one()
         if sequence is not None:
             conn.execute(sa.select(sa.func.setval(sequence, last or 1, last is not None)))
+
+
+_STARTED = list(usage_record.columns.keys()).index("started_us")
 
 
 def _quoted(name: str) -> str:

@@ -27,6 +27,7 @@ from joytoken.store.ledger_types import Batch, Flushed, SettleRow, WorkerFenced,
 from joytoken.store.ledger_workers import WORKER_ROW, WorkerLedger, return_leases
 from joytoken.store.record import record_row
 from joytoken.store.schema import incident, settle_conflict, worker
+from joytoken.store.usage_lost import Lost, refuse_lost
 
 ABANDONED = "abandoned"  # an incident's kind
 
@@ -86,12 +87,17 @@ class LateLedger(WorkerLedger):
 
         A request that is there already stays as it is. Raises WorkerFenced where the epoch has not ended.
         """
+        return self._into_months(batch, lambda lost: self._flush_late(worker_id, epoch, batch, lost))
+
+    def _flush_late(self, worker_id: str, epoch: int, batch: Batch, lost: Lost) -> Flushed:
         with self._db.write(durable=self.durable) as conn:
             row = conn.execute(WORKER_ROW, {"of": worker_id}).first()
             if row is None or row.epoch < epoch or (row.epoch == epoch and row.state in {"live", "recovering"}):
                 raise WorkerFenced(f"epoch {epoch} of {worker_id} has not ended")
             lock_chain(conn)
             settles = _unknown(conn, batch)
+            if lost:
+                settles = refuse_lost(conn, settles, lost, f"{worker_id}/{epoch}", {})
             applied = max(int(row.applied_seq), batch.upto) if row.epoch == epoch else batch.upto
             if settles:
                 names = {name for _, accounts, _, _ in settles for name in accounts}

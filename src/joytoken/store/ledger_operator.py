@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.errors import Conflict, NotFound
@@ -22,25 +21,23 @@ from joytoken.store.audit import write_audit
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, retried
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, open_account
-from joytoken.store.ledger_grants import Grant, Purse, all_grants, grants_made_by, one_grant
+from joytoken.store.ledger_grants import Grant, Purse, all_grants, one_grant
 from joytoken.store.ledger_late import LateLedger
-from joytoken.store.ledger_orders import Books, NewGrant, Order, settle_dues
-from joytoken.store.ledger_refunds import charged_record, given_back, paid_by, refunded_so_far
-from joytoken.store.ledger_types import LedgerTx, Terms
-from joytoken.store.schema import account, ledger_tx
+from joytoken.store.ledger_orders import Books, NewGrant, Order, earlier_act, settle_dues
+from joytoken.store.ledger_refunds import charged_record, given_back, not_there, paid_by, refunded_so_far
+from joytoken.store.ledger_types import LedgerTx
+from joytoken.store.schema import account
 from joytoken.store.schema_credit import refund as refund_table
 
 RECALL_WAIT_S = 1.0  # how long an act that takes credits away waits for workers to give some back
 RECALL_PAUSE_S = 0.02
 _RECALL_US = int(RECALL_WAIT_S * 1e6) + 500_000  # withdrawn as soon as the wait is over
 
-_by_key = sa.select(ledger_tx).where(ledger_tx.c.idempotency_key == sa.bindparam("key"))
 _of = account.c.id == sa.bindparam("of")
 recall = sa.update(account).where(_of).values(recall_until_us=now_us() + _RECALL_US)
 end_recall = sa.update(account).where(_of).values(recall_until_us=0)
 _due = sa.select(account.c.id).where(account.c.due_us <= sa.bindparam("at")).order_by(account.c.id)
 _balance = sa.select(account.c.balance).where(account.c.id == sa.bindparam("of"))
-_decode_terms = msgspec.json.Decoder(Terms).decode
 
 Act = Callable[[sa.Connection, Books], LedgerTx]
 
@@ -153,18 +150,21 @@ class OperatorLedger(LateLedger):
         """
         if amount is not None and amount <= 0:
             raise ValueError("a refund is a positive amount")
-        with self._db.read() as conn:  # neither a record nor its batch ever changes
+        asked = asked or str(amount)
+        with self._db.read() as conn:  # neither a record nor its batch ever changes, as long as they are there
             record = charged_record(conn, request_id)
             paid = [] if record is None else paid_by(conn, record)
         if record is None:
-            raise NotFound(f"there is no request {request_id!r}", "unknown_request", param="id")
+            return self.earlier_refund(request_id, asked, idempotency_key)
         wallet = f"wallet:{record.owner_id}:{record.tier}"
         order = Order(
-            kind="refund", account=wallet, asked=f"refund {request_id} {asked or amount}", key=idempotency_key,
+            kind="refund", account=wallet, asked=f"refund {request_id} {asked}", key=idempotency_key,
             actor=actor, reason=reason, at_us=at_us, action="request.refund", other=request_id,
         )  # fmt: skip
 
         def act(conn: sa.Connection, books: Books) -> LedgerTx:
+            if charged_record(conn, request_id) is None:  # its month was dropped just now
+                raise not_there(conn, request_id)
             already = refunded_so_far(conn, request_id)
             left = record.charged - already
             wanted = left if amount is None else amount
@@ -178,6 +178,14 @@ class OperatorLedger(LateLedger):
             return entered
 
         return self._enter(order, act)
+
+    def earlier_refund(self, request_id: str, asked: str, idempotency_key: str) -> LedgerTx:
+        """What was done under this key, of a request that has no record (any more). Raises NotFound, Conflict."""
+        with self._db.read() as conn:
+            earlier = earlier_act(conn, "refund", f"refund {request_id} {asked}", idempotency_key)
+            if earlier is None:
+                raise not_there(conn, request_id)
+            return earlier
 
     @retried
     def void(self, grant_id: int, reason: str, idempotency_key: str, actor: str, at_us: int) -> LedgerTx:
@@ -258,7 +266,7 @@ class OperatorLedger(LateLedger):
         while True:
             with self._db.write(durable=True) as conn:
                 lock_chain(conn)
-                earlier = _earlier(conn, order)
+                earlier = earlier_act(conn, order.kind, order.asked, order.key)
                 if earlier is not None:
                     return earlier
                 books = Books(conn, wallets, order.at_us)
@@ -278,21 +286,6 @@ class OperatorLedger(LateLedger):
             if not free_soon:
                 raise _lacking(standing, need)
             self._pause(RECALL_PAUSE_S)
-
-
-def _earlier(conn: sa.Connection, order: Order) -> LedgerTx | None:
-    tx = conn.execute(_by_key, {"key": order.key}).first()
-    if tx is None:
-        return None
-    terms = _decode_terms(tx.terms) if tx.terms else Terms()
-    if (tx.kind, terms.asked) != (order.kind, order.asked):
-        message = f"the idempotency key {order.key!r} was used for another {tx.kind} already"
-        raise Conflict(message, "idempotency_key_reused", param="idempotency_key")
-    made = grants_made_by(conn, tx.id)
-    return LedgerTx(
-        tx.id, tx.kind, terms.account, terms.amount, terms.balance, tx.actor, tx.reason, order.key, tx.at_us,
-        terms.other, made,
-    )  # fmt: skip
 
 
 def _in_proportion(parts: list[tuple[GrantTerms, int]], amount: int, target: int) -> list[tuple[GrantTerms, int]]:

@@ -5,14 +5,18 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
+from joytoken.domain.errors import Conflict
 from joytoken.domain.ledger import EXPIRY, PENDING, GrantTerms, TxKind, account_kind, funding_account
 from joytoken.domain.money import format_amount
 from joytoken.store.audit import write_audit
 from joytoken.store.ledger_book import Standing, lock_accounts, open_account, post, save
-from joytoken.store.ledger_grants import Grant, Purse, load_purses
+from joytoken.store.ledger_grants import Grant, Purse, grants_made_by, load_purses
 from joytoken.store.ledger_types import LedgerTx, Terms
+from joytoken.store.schema import ledger_tx
 
 HOUSE = "joytoken"  # who acts when grants begin and end
+_by_key = sa.select(ledger_tx).where(ledger_tx.c.idempotency_key == sa.bindparam("key"))
+_decode_terms = msgspec.json.Decoder(Terms).decode
 _encode = msgspec.json.Encoder().encode
 
 # A grant to be made: account, terms, amount, and when it is effective (None: now).
@@ -31,6 +35,22 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     action: str  # in the audit log
     other: str = ""
+
+
+def earlier_act(conn: sa.Connection, kind: TxKind, asked: str, key: str) -> LedgerTx | None:
+    """What was entered under an idempotency key; None where nothing was. Raises Conflict where it was another act."""
+    tx = conn.execute(_by_key, {"key": key}).first()
+    if tx is None:
+        return None
+    terms = _decode_terms(tx.terms) if tx.terms else Terms()
+    if (tx.kind, terms.asked) != (kind, asked):
+        message = f"the idempotency key {key!r} was used for another {tx.kind} already"
+        raise Conflict(message, "idempotency_key_reused", param="idempotency_key")
+    made = grants_made_by(conn, tx.id)
+    return LedgerTx(
+        tx.id, tx.kind, terms.account, terms.amount, terms.balance, tx.actor, tx.reason, key, tx.at_us,
+        terms.other, made,
+    )  # fmt: skip
 
 
 class Books:

@@ -8,10 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from joytoken.domain.errors import NotFound, no_request
 from joytoken.domain.ledger import PLAIN, GrantTerms
 from joytoken.store.ledger_grants import Grant, burn_order
 from joytoken.store.schema import ledger_tx, usage_record
 from joytoken.store.schema_credit import credit_grant, grant_entry, refund
+from joytoken.store.usage_months import dropped_month_of
 
 LEAST_LIFE_US = 86_400_000_000  # what comes back with an end lives for a day at least
 
@@ -30,6 +32,11 @@ Paid = tuple[GrantTerms, int, int | None]
 def charged_record(conn: sa.Connection, request_id: str) -> Any:
     """What is needed of a usage record; None where there is none."""
     return conn.execute(_record, {"of": request_id}).first()
+
+
+def not_there(conn: sa.Connection, request_id: str) -> NotFound:
+    """The error of a request without a record."""
+    return no_request(request_id, dropped_month_of(conn, request_id), "id")
 
 
 def refunded_so_far(conn: sa.Connection, request_id: str) -> int:

@@ -1,7 +1,6 @@
 """What workers do to the ledger: epochs, grants of leases, and batches of settles behind a fence."""
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,10 +15,12 @@ from joytoken.store.ledger_book import Standing, carry_issued, lock_accounts, lo
 from joytoken.store.ledger_orders import settle_dues
 from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, SettleRow, WorkerFenced, WorkerState
 from joytoken.store.postgres import to_be_retried
-from joytoken.store.record import USAGE_INSERT_JSON, record_row, rows_json, usage_insert_sql
+from joytoken.store.record import record_row
 from joytoken.store.schema import account, incident, lease, worker
+from joytoken.store.usage_insert import insert_records
+from joytoken.store.usage_lost import Lost, refuse_lost
+from joytoken.store.usage_months import Months, is_missing_table
 
-_INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
 _RECALL_US = 1_000_000  # how long a grant that fell short asks other workers for their free parts
 
 _worker_seen = sa.select(worker.c.epoch, worker.c.state, worker.c.applied_seq).where(worker.c.id == sa.bindparam("of"))
@@ -78,8 +79,11 @@ class WorkerLedger:
         self._db = database
         self.durable = False  # whether what workers commit survives a power cut on SQLite too
         self.values_daily_max = 2**53  # accounts that a budget for each value opens in a day for one owner's callers
-        style = database.engine.dialect.paramstyle
-        self._inserts = {rows: usage_insert_sql(style, rows) for rows in _INSERT_ROWS}
+        self._months = Months(database)
+
+    def make_months(self, starts: Sequence[int]) -> None:
+        """Make the tables of the months that hold these moments, so that no flush has to."""
+        self._months.see_to(starts)
 
     @retried
     def register(self, worker_id: str, host: str, at_us: int, lease_us: int = LEASE_US) -> int:
@@ -205,16 +209,22 @@ class WorkerLedger:
         recovery speaks of more than is leased.
         """
         try:
-            try:
-                return self._flush(worker_id, epoch, batch, recovering=recovering, sift=False)
-            except _Repeated:
-                return self._flush(worker_id, epoch, batch, recovering=recovering, sift=True)
+            return self._into_months(
+                batch, lambda lost: self._flush_anew(worker_id, epoch, batch, lost, recovering=recovering)
+            )
         except sa.exc.IntegrityError as failure:
             if recovering and not to_be_retried(failure):
                 raise LeaseGone(f"a batch of {worker_id}/{epoch} charges more than is leased") from failure
             raise
 
-    def _flush(self, worker_id: str, epoch: int, batch: Batch, *, recovering: bool, sift: bool) -> Flushed:
+    def _flush_anew(self, worker_id: str, epoch: int, batch: Batch, lost: Lost, *, recovering: bool) -> Flushed:
+        """Flush; of requests that are there already, what is new."""
+        try:
+            return self._flush(worker_id, epoch, batch, lost, recovering=recovering, sift=False)
+        except _Repeated:
+            return self._flush(worker_id, epoch, batch, lost, recovering=recovering, sift=True)
+
+    def _flush(self, worker_id: str, epoch: int, batch: Batch, lost: Lost, *, recovering: bool, sift: bool) -> Flushed:
         with self._db.write(durable=self.durable) as conn:
             applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")
             if batch.upto > applied:
@@ -222,6 +232,8 @@ class WorkerLedger:
                 if settles and settles[0][0] <= applied:
                     settles = [row for row in settles if row[0] > applied]
                 returns = dict(batch.returns)
+                if lost:
+                    settles = refuse_lost(conn, settles, lost, f"{worker_id}/{epoch}", returns)
                 if sift:
                     settles = sifted(conn, settles, returns, batch.at_us)
                 self._apply(conn, worker_id, epoch, settles, returns, batch)
@@ -270,21 +282,25 @@ class WorkerLedger:
         if returns:
             conn.execute(_drop_empty, {**mine, "ids": sorted(returns)})
 
+    def _into_months(self, batch: Batch, write: Callable[[Lost], Flushed]) -> Flushed:
+        """Write a batch whose months are there, but for those that were dropped: again where that was just now."""
+        starts = [record.started_us for _, _, _, record in batch.settles]
+        lost = self._months.see_to(starts)
+        try:
+            return write(lost)
+        except sa.exc.DBAPIError as failure:
+            if not is_missing_table(failure):
+                raise
+        self._months.forget()
+        return write(self._months.see_to(starts))
+
     def _insert(self, conn: sa.Connection, rows: list[tuple[Any, ...]]) -> int:
         """Insert usage records, many in one statement; returns how many were new.
 
         The driver gives up the interpreter's lock for each statement that it runs, and then waits for the event loop to
         get it back: a statement for each record cost the loop more than the records themselves.
         """
-        if not self._db.sqlite:
-            return conn.exec_driver_sql(USAGE_INSERT_JSON, (rows_json(rows),)).rowcount
-        new = at = 0
-        for size in _INSERT_ROWS:
-            while len(rows) - at >= size:
-                flat = tuple(chain.from_iterable(rows[at : at + size]))
-                new += conn.exec_driver_sql(self._inserts[size], flat).rowcount
-                at += size
-        return new
+        return insert_records(conn, rows, self._months)
 
 
 def return_leases(conn: sa.Connection, worker_id: str, epoch: int) -> dict[str, int]:

@@ -24,6 +24,7 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_BRIEFLY_MS = 200  # for a lock that keeps everybody out
 _LOCKS = 0x4A6F7954  # the first number of this project's advisory locks
 _PASSING_CLASSES = ("08", "25", "40", "53", "55", "57", "58")  # away, a standby, conflicts, full, locked, stopped, disk
 _AGAIN = {"40001", "40P01", "23505"}  # cannot be serialised, deadlock, somebody inserted it first
@@ -36,6 +37,7 @@ class Turn(IntEnum):
     CONFIGURATION = 2  # change keys, catalog or settings
     MIGRATION = 3
     ROLLUP = 4  # carry usage records into their sums
+    MONTHS = 5  # make and drop the months of usage records
 
 
 def take_turn(conn: sa.Connection, turn: Turn) -> None:
@@ -49,6 +51,12 @@ def unbounded(conn: sa.Connection) -> None:
     if conn.dialect.name != "sqlite":
         conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
         conn.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {LONG_IDLE_MS}")
+
+
+def lock_briefly(conn: sa.Connection) -> None:
+    """Let the rest of this transaction wait for a lock only so long that nobody who waits behind it is held up."""
+    if conn.dialect.name != "sqlite":
+        conn.exec_driver_sql(f"SET LOCAL lock_timeout = {_BRIEFLY_MS}")
 
 
 def postgres_engine(url: sa.URL, busy_ms: int, options: dict[str, Any]) -> sa.Engine:

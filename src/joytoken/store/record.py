@@ -10,18 +10,20 @@ from joytoken.store.schema import RECORD_COLUMNS, RECORD_FIELDS
 
 RECORD_LIST = ", ".join(RECORD_FIELDS)
 _STREAMED = RECORD_FIELDS.index("streamed")
+STARTED = RECORD_FIELDS.index("started_us")  # in a `record_row`
 
 
-def usage_insert_sql(paramstyle: str = "qmark", rows: int = 1) -> str:
-    """The insert of so many usage records, for `exec_driver_sql` with their `record_row` tuples one after the other.
+def usage_insert_sql(table: str, rows: int = 1, *, numbered: bool = False) -> str:
+    """The insert of so many usage records into a month's table on SQLite, for `exec_driver_sql`.
 
-    `paramstyle` is the dialect's: ``conn.dialect.paramstyle``. A record that is there already is left as it is; a
-    caller that must know which were new asks for those ids first, in the same transaction.
+    Its parameters are their `record_row` tuples one after the other; `numbered`: each with its arrival number before
+    it, which else is the one after the table's greatest. A record that is there already is left as it is; a caller that
+    must know which were new asks for those ids first, in the same transaction.
     """
-    mark = {"qmark": "?", "format": "%s", "pyformat": "%s"}[paramstyle]
-    row = f"({', '.join([mark] * len(RECORD_COLUMNS))})"
-    columns, values = ", ".join(RECORD_COLUMNS), ", ".join([row] * rows)
-    return f"INSERT INTO usage_record ({columns}) VALUES {values} ON CONFLICT (request_id) DO NOTHING"  # noqa: S608
+    names = ("ingest_seq", *RECORD_COLUMNS) if numbered else RECORD_COLUMNS
+    row = f"({', '.join('?' * len(names))})"
+    columns, values = ", ".join(names), ", ".join([row] * rows)
+    return f"INSERT INTO {table} ({columns}) VALUES {values} ON CONFLICT (request_id) DO NOTHING"  # noqa: S608
 
 
 def record_row(record: UsageRecord, worker: str, epoch: int, seq: int) -> tuple[Any, ...]:
@@ -29,19 +31,24 @@ def record_row(record: UsageRecord, worker: str, epoch: int, seq: int) -> tuple[
     return (*msgspec.structs.astuple(record), worker, epoch, seq)
 
 
-# One parameter instead of 54 for each record, and one text that stays prepared. The rows keep their order.
-USAGE_INSERT_JSON = (
-    f"INSERT INTO usage_record ({', '.join(RECORD_COLUMNS)}) SELECT {', '.join(RECORD_COLUMNS)} "  # noqa: S608
-    "FROM json_populate_recordset(NULL::usage_record, %s::json) ON CONFLICT (request_id) DO NOTHING"
-)
+def usage_insert_json(table: str, *, numbered: bool = False) -> str:
+    """The same for PostgreSQL: one parameter instead of 54 for each record, and one text that stays prepared.
+
+    The rows keep their order. `numbered`: they bring their arrival numbers, which else come from a sequence.
+    """
+    columns = ", ".join(("ingest_seq", *RECORD_COLUMNS) if numbered else RECORD_COLUMNS)
+    return (
+        f"INSERT INTO {table} ({columns}) SELECT {columns} "  # noqa: S608
+        "FROM json_populate_recordset(NULL::usage_blank, %s::json) ON CONFLICT (request_id) DO NOTHING"
+    )
 
 
-def rows_json(rows: Sequence[tuple[Any, ...]]) -> str:
-    """`record_row` tuples as the parameter of `USAGE_INSERT_JSON`, for PostgreSQL.
+def rows_json(rows: Sequence[tuple[Any, ...]], columns: Sequence[str] = RECORD_COLUMNS) -> str:
+    """`record_row` tuples as the parameter of `usage_insert_json`.
 
     Its texts have no NUL character, and no batch may ever be refused for one: it becomes U+FFFD.
     """
-    return msgspec.json.encode([dict(zip(RECORD_COLUMNS, map(_plain, row), strict=True)) for row in rows]).decode()
+    return msgspec.json.encode([dict(zip(columns, map(_plain, row), strict=True)) for row in rows]).decode()
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from joytoken.domain.record import UsageRecord
 from joytoken.store import schema_budget, schema_credit, schema_rollup  # noqa: F401 - their tables are part of all
-from joytoken.store.schema_columns import SERIAL, TEXT, metadata
+from joytoken.store.schema_columns import SERIAL, TEXT, described, metadata, record_table
 from joytoken.store.schema_columns import big as _big
 from joytoken.store.schema_columns import flag as _flag
 from joytoken.store.schema_columns import text as _text
@@ -113,9 +113,10 @@ ledger_entry = sa.Table(
 
 # The columns of `UsageRecord` in the order of its fields, after the order of arrival and before where it came from.
 # Few indexes: each costs on the one insert that every request pays for.
+# It is several: `usage_months`.
 usage_record = sa.Table(
     "usage_record",
-    metadata,
+    described,
     sa.Column("ingest_seq", _Serial, primary_key=True),
     sa.Column("request_id", _Text, nullable=False, unique=True),
     _text("billing_id"),
@@ -193,6 +194,16 @@ usage_record = sa.Table(
         sqlite_where=sa.text("parent_run_id <> ''"),
         postgresql_where=sa.text("parent_run_id <> ''"),
     ),
+)
+
+# What each month's table is made like. It stays empty, and is there for migrations to change.
+usage_blank = record_table(usage_record, "usage_blank", metadata)
+usage_month = sa.Table(
+    "usage_month",
+    metadata,
+    sa.Column("month", _Text, primary_key=True),  # 2026-11, in UTC
+    _big("last_seq"),  # of a month that was dropped: the greatest arrival number in it
+    sa.Column("dropped_us", sa.BigInteger),
 )
 
 RECORD_FIELDS: tuple[str, ...] = UsageRecord.__struct_fields__

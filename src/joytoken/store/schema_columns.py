@@ -1,17 +1,30 @@
 """The kinds of columns that all tables share, and the one place where tables are listed."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 # Names for every constraint: a later migration can only change what it can name.
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = sa.MetaData(naming_convention=NAMES)
+described = sa.MetaData(naming_convention=NAMES)  # what reads like a table, and is none
+
+
+def record_table(of: sa.Table, name: str, into: sa.MetaData | None = None) -> sa.Table:
+    """A table like another one, with indexes and checks of its own names."""
+    made = of.to_metadata(sa.MetaData(naming_convention=NAMES) if into is None else into, name=name)
+    parts: list[Any] = [*made.indexes, *made.constraints]
+    for part in parts:
+        if isinstance(part.name, str):
+            part.name = sa.sql.elements.conv(str(part.name).replace(f"_{of.name}", f"_{name}", 1))
+    return made
+
 
 # SQLite numbers rows by itself only where the type is spelled INTEGER.
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

@@ -6,11 +6,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from joytoken.domain.record import UsageRecord
+from joytoken.store.copy import Progress
 from joytoken.store.engine import Database
+from joytoken.store.postgres import unbounded
 from joytoken.store.record import record_of
 from joytoken.store.schema import RECORD_FIELDS, usage_record
 from joytoken.store.schema_credit import refund
+from joytoken.store.usage_drop import drop_month, take_retention
+from joytoken.store.usage_dropped import Dropped
 from joytoken.store.usage_latency import LatencyRow, latencies
+from joytoken.store.usage_months import MonthRow, dropped_month_of, month_rows
 from joytoken.store.usage_query import UsageQuery, conditions
 from joytoken.store.usage_roll import ROLL_RECORDS_MAX, roll
 from joytoken.store.usage_roll_tags import TAG_BOUNDS, TagBounds
@@ -25,6 +30,7 @@ ArrivalList = list[tuple[int, UsageRecord]]
 SummaryList = list[UsageRow]
 RunSumList = list[RunSum]
 LatencyList = list[LatencyRow]
+MonthList = list[MonthRow]
 
 _columns = [usage_record.c[name] for name in RECORD_FIELDS]
 _started, _id, _arrival = usage_record.c.started_us, usage_record.c.request_id, usage_record.c.ingest_seq
@@ -67,7 +73,7 @@ class UsageTable:
     def last_seq(self) -> int:
         """The number of the record that arrived last, where `since` begins to follow; 0 where there is none."""
         with self._database.read() as conn:
-            return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(_arrival), 0))).scalar_one())
+            return int(conn.execute(sa.select(_arrival).order_by(_arrival.desc()).limit(1)).scalar() or 0)
 
     def since(self, ingest_seq: int, limit: int = 100, query: UsageQuery = _EVERYTHING) -> ArrivalList:
         """At most `limit` records that arrived after this number, each with its own, in the order of arrival."""
@@ -99,6 +105,25 @@ class UsageTable:
     def roll(self, records_max: int = ROLL_RECORDS_MAX, bounds: TagBounds = TAG_BOUNDS) -> int:
         """Bring the sums that are read here up to date with the next records, at most so many; returns how many."""
         return roll(self._database, records_max, bounds)
+
+    def months(self) -> MonthList:
+        """The months of UTC that have records, or had, oldest first."""
+        with self._database.read() as conn:
+            unbounded(conn)
+            return month_rows(conn)
+
+    def dropped_month(self, request_id: str) -> str | None:
+        """The month of a request, by the time that its id tells, where that month was dropped."""
+        with self._database.read() as conn:
+            return dropped_month_of(conn, request_id)
+
+    def drop_month(self, month: str, actor: str, now_us: int, progress: Progress) -> Dropped | None:
+        """Drop a month that is over; the sums stay. As `usage_drop.drop_month`."""
+        return drop_month(self._database, month, actor, now_us, progress)
+
+    def take_retention(self, now_us: int, period_us: int) -> bool:
+        """Whether nobody has seen to old months for so long. Then it is the caller who does, and nobody else."""
+        return take_retention(self._database, now_us, period_us)
 
     def export(self, query: UsageQuery = _EVERYTHING) -> Iterator[UsageRecord]:
         """Every record that is there now, oldest first; what arrives meanwhile is left out.

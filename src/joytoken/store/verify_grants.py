@@ -12,6 +12,7 @@ from joytoken.domain.ledger import PENDING
 from joytoken.store.ledger_types import Terms
 from joytoken.store.schema import account, ledger_entry, ledger_tx, usage_record
 from joytoken.store.schema_credit import credit_grant, grant_entry, refund
+from joytoken.store.usage_dropped import dropped
 
 Finding = str | None  # the first bad row
 _decode_terms = msgspec.json.Decoder(Terms).decode
@@ -138,16 +139,14 @@ def _terms(written: str | None) -> Terms | None:
 def refunds(conn: sa.Connection) -> Finding:
     """No request got more back than it was charged, and each refund is the transaction that it names."""
     total = sa.select(refund.c.request_id, _sum(refund.c.amount).label("back")).group_by(refund.c.request_id).subquery()
-    charged = sa.func.coalesce(usage_record.c.charged, 0)
-    query = (
-        sa.select(total.c.request_id, total.c.back, charged)
-        .outerjoin(usage_record, usage_record.c.request_id == total.c.request_id)
-        .where(total.c.back > charged)
-        .order_by(total.c.request_id)
-    )
-    row = conn.execute(query.limit(1)).first()
-    if row is not None:
-        return f"request {row[0]}: {row[1]} given back, {row[2]} charged"
+    # Looked for one by one: for a join, SQLite would first put the records of all months together.
+    record = sa.select(usage_record.c.charged).where(usage_record.c.request_id == total.c.request_id)
+    charged = sa.func.coalesce(record.scalar_subquery(), 0)
+    gone = {name: charge for month in dropped(conn) for name, charge in month.refunded}  # the ledger says it of those
+    query = sa.select(total.c.request_id, total.c.back, charged).where(total.c.back > charged)
+    for request_id, back, charge in conn.execute(query.order_by(total.c.request_id)):
+        if back > gone.get(request_id, charge):
+            return f"request {request_id}: {back} given back, {gone.get(request_id, charge)} charged"
     pairs = (
         sa.select(
             refund.c.tx, refund.c.request_id, refund.c.amount, refund.c.account, refund.c.at_us == _t.at_us, _t.terms

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from joytoken.store.schema import ledger_tx, settle_conflict, usage_record
+from joytoken.store.usage_dropped import Lacking, dropped
 
 Finding = str | None  # the first bad row
 _Record = Any  # worker, epoch, number in the journal, and what the batch's digest covers
@@ -26,7 +28,7 @@ _said = (
     _u.request_id.concat(" ").concat(_u.owner_id).concat(" ").concat(_u.tier).concat(" ").concat(_u.key_id)
     .concat(" ").concat(_text(_u.cost)).concat(" ").concat(_text(_u.charged)).concat(" ").concat(_text(_u.shortfall))
 )  # fmt: skip
-_records = sa.select(_u.worker, _u.epoch, _u.seq, _said).order_by(_u.ingest_seq)
+_columns = (_u.worker, _u.epoch, _u.seq, _said)
 _flushes = (
     sa.select(ledger_tx.c.id, ledger_tx.c.batch, ledger_tx.c.reason)
     .where(ledger_tx.c.kind == "usage")
@@ -34,34 +36,65 @@ _flushes = (
 )
 
 
-def once(conn: sa.Connection) -> Finding:
-    """Each flush brought so many records of this content; the records are there, in that order, and no others."""
-    records = _stream(conn, _records)
+class Batch(msgspec.Struct):
+    """What a flush brought, as far as it is there. `bad`: why it is not what the ledger says."""
+
+    tx: int
+    epoch: str  # worker/epoch
+    count: int  # that it brought
+    records: list[_Record]
+    bad: Finding
+
+
+def batches(conn: sa.Connection, *more: sa.ColumnElement[Any]) -> Iterator[Batch]:
+    """Each flush with its records: worker, epoch, number in the journal, what the digest covers, and `more` columns.
+
+    Records that belong to none come last, as a batch that brought none.
+    """
+    records = _stream(conn, sa.select(*_columns, *more).order_by(_u.ingest_seq))
+    lacking = Lacking(dropped(conn))
     for flush in _stream(conn, _flushes):
-        bad = _brought(flush, records)
-        if bad is not None:
-            return bad
+        count, _, digest = str(flush.reason).partition(" records ")
+        if not count.isdecimal() or _BATCH.fullmatch(str(flush.batch)) is None:
+            yield Batch(flush.id, "", 0, [], f"transaction {flush.id}: it does not say what it brought")
+            return
+        gone, of_rest = lacking.of(flush.id, int(count))
+        found = list(islice(records, int(count) - gone))
+        bad = _brought(str(flush.batch), int(count) - gone, digest if of_rest is None else of_rest, found)
+        yield Batch(flush.id, str(flush.batch).rpartition("/")[0], int(count), found, bad)
     extra = next(records, None)
     if extra is not None:
-        return f"usage record {_id(extra)} belongs to no flush"
+        yield Batch(0, "", 0, [extra], f"usage record {_id(extra)} belongs to no flush")
+
+
+def once(conn: sa.Connection) -> Finding:
+    """Each flush brought so many records of this content; the records are there, in that order, and no others.
+
+    Those of months that were dropped are known to the ledger, and are not looked for.
+    """
+    for batch in batches(conn):
+        if batch.bad is not None:
+            return batch.bad
     row = conn.execute(sa.select(settle_conflict.c.request_id).limit(1)).first()
     return None if row is None else f"request {row[0]} was settled twice, differently"
 
 
-def _brought(flush: Any, records: Iterator[_Record]) -> Finding:
-    count, _, digest = str(flush.reason).partition(" records ")
-    if not count.isdecimal() or _BATCH.fullmatch(str(flush.batch)) is None:
-        return f"transaction {flush.id}: it does not say what it brought"
-    name, epoch_text, upto_text = str(flush.batch).rsplit("/", 2)
+def _brought(flush: str, count: int, digest: str, found: list[_Record]) -> Finding:
+    name, epoch_text, upto_text = flush.rsplit("/", 2)
     epoch, upto = int(epoch_text), int(upto_text)
-    found = list(islice(records, int(count)))
     for record in found:
         if record[2] > upto or record[1] != epoch or record[0] != name:
-            return f"flush {flush.batch} lacks a record before {_id(record)}"
-    if len(found) < int(count):
-        return f"flush {flush.batch} brought {count} records, {len(found)} are there"
-    said = hashlib.blake2b("\n".join([row[3] for row in found]).encode(), digest_size=16)
-    return None if said.hexdigest() == digest else f"flush {flush.batch}: a record is not the one that was brought"
+            return f"flush {flush} lacks a record before {_id(record)}"
+    if len(found) < count:
+        return f"flush {flush} brought {count} records, {len(found)} are there"
+    if not count:
+        return None
+    return None if digest_of(found) == digest else f"flush {flush}: a record is not the one that was brought"
+
+
+def digest_of(records: list[_Record]) -> str:
+    """The digest of the content of a batch, or of what is left of it."""
+    return hashlib.blake2b("\n".join([row[3] for row in records]).encode(), digest_size=16).hexdigest()
 
 
 def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:

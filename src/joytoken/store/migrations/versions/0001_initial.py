@@ -6,6 +6,7 @@ from alembic import op
 from joytoken.store.migrations.budgets import create_budgets
 from joytoken.store.migrations.credit import create_events, create_grants
 from joytoken.store.migrations.rollup import create_rollups
+from joytoken.store.migrations.usage import create_months, create_usage_indexes
 
 revision = "0001"
 down_revision = None
@@ -20,7 +21,8 @@ def upgrade() -> None:
     _ledger()
     create_grants()
     _usage()
-    _usage_indexes()
+    create_usage_indexes()
+    create_months()
     create_rollups()
     _requests()
     _keys()
@@ -122,7 +124,7 @@ def _ledger() -> None:
 
 def _usage() -> None:
     op.create_table(
-        "usage_record",
+        "usage_blank",
         sa.Column("ingest_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("request_id", _TEXT, nullable=False),
         sa.Column("billing_id", _TEXT, server_default="", nullable=False),
@@ -178,31 +180,11 @@ def _usage() -> None:
         sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("seq", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint(
-            "charged >= 0 AND shortfall >= 0 AND cost = charged + shortfall", name=op.f("ck_usage_record_cost")
+            "charged >= 0 AND shortfall >= 0 AND cost = charged + shortfall", name=op.f("ck_usage_blank_cost")
         ),
-        sa.PrimaryKeyConstraint("ingest_seq", name=op.f("pk_usage_record")),
-        sa.UniqueConstraint("request_id", name=op.f("uq_usage_record_request_id")),
+        sa.PrimaryKeyConstraint("ingest_seq", name=op.f("pk_usage_blank")),
+        sa.UniqueConstraint("request_id", name=op.f("uq_usage_blank_request_id")),
     )
-
-
-def _usage_indexes() -> None:
-    op.create_index(
-        op.f("ix_usage_record_correlation_id"),
-        "usage_record",
-        ["correlation_id"],
-        sqlite_where=sa.text("correlation_id <> ''"),
-        postgresql_where=sa.text("correlation_id <> ''"),
-    )
-    op.create_index(op.f("ix_usage_record_key_id_started_us"), "usage_record", ["key_id", "started_us"])
-    op.create_index(op.f("ix_usage_record_started_us"), "usage_record", ["started_us"])
-    for column in ("run_id", "parent_run_id"):
-        op.create_index(
-            op.f(f"ix_usage_record_{column}"),
-            "usage_record",
-            [column],
-            sqlite_where=sa.text(f"{column} <> ''"),
-            postgresql_where=sa.text(f"{column} <> ''"),
-        )
 
 
 def _requests() -> None:
