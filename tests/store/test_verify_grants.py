@@ -53,7 +53,7 @@ def test_an_honest_database_holds(filled):
         (f"UPDATE credit_grant SET account = '{OTHER}' WHERE id = 1", "I6 I11 I12", OTHER),
         ("UPDATE credit_grant SET tx = 3 WHERE id = 2", "I12", "transaction 2"),
         ("DELETE FROM credit_grant WHERE id = 4", "I11 I12", "platform:pending"),
-        ("UPDATE account SET mixed = NOT mixed WHERE kind = 'wallet'", "I11 I14", W),
+        ("UPDATE account SET mixed = NOT mixed WHERE kind = 'wallet'", "I11 I14", PLAIN_WALLET),
         ("UPDATE grant_entry SET amount = amount - 1 WHERE tx = 10", "I6 I12", W),
         ("DELETE FROM grant_entry WHERE tx = 6", "I12", "grant 2"),
         ("UPDATE credit_grant SET voided_us = 5 WHERE id = 1", "I12 I14", "grant 1"),
@@ -78,3 +78,16 @@ def test_tampering_is_found(filled, statement, failing, said):
     found = " ".join(dict.fromkeys(check.name.split()[0] for check in report.checks if not check.ok))
     bad = "; ".join(check.detail for check in report.checks if not check.ok)
     assert (found, said in bad) == (failing, True), bad
+
+
+def test_credits_burned_before_they_end_leave_right_books(url):
+    """That they end is an act without an entry: there is nothing left of them, and nothing to burn batch by batch."""
+    database = Database(url)
+    ledger = Ledger(database)
+    ledger.top_up(W, 40, "r", "k1", "root", 1, terms=promo(DAY_US))
+    worker = Worker(ledger)
+    worker.use(34)
+    worker.use(6)
+    ledger.sweep(DAY_US)
+    assert ledger.verify().first_bad is None
+    database.close()

@@ -59,31 +59,42 @@ def flows(conn: sa.Connection) -> Finding:
 
 
 def left_in_grants(conn: sa.Connection) -> Finding:
-    """What remains of a wallet's grants is its balance: now where each batch burns them, else as of its last act."""
+    """What remains of a wallet's grants is its balance: now where each batch burns them, else as of when they moved.
+
+    That is the wallet's last act, or the last batch that burned: an act without an entry may be what ended burning.
+    """
     held = (
         sa.select(_g.account, _sum(_g.remaining).label("left"))
         .where(_g.remaining > 0, _g.entered_us.is_not(None))
         .group_by(_g.account)
         .subquery()
     )
-    last = (
-        sa.select(_e.account, sa.func.max(_e.version).label("version"))
-        .join(ledger_tx, _t.id == _e.tx)
-        .where(_t.kind != "usage")
-        .group_by(_e.account)
-        .subquery()
+    acted = sa.select(_e.account, _e.tx).join(ledger_tx, _t.id == _e.tx).where(_t.kind != "usage")
+    moved = sa.select(_g.account, grant_entry.c.tx).join(grant_entry, _g.id == grant_entry.c.grant_id)
+    both = acted.union_all(moved).subquery()
+    last = sa.select(both.c.account, sa.func.max(both.c.tx).label("tx")).group_by(both.c.account).subquery()
+    then = (
+        sa.select(_e.balance_after)
+        .where(_e.account == account.c.id, _e.tx <= last.c.tx)
+        .order_by(_e.version.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    left = sa.func.coalesce(held.c.left, 0)
     query = (
-        sa.select(account.c.id, account.c.balance, account.c.mixed, left, sa.func.coalesce(_e.balance_after, 0))
+        sa.select(
+            account.c.id,
+            account.c.balance,
+            account.c.mixed,
+            sa.func.coalesce(held.c.left, 0),
+            sa.func.coalesce(then, 0),
+        )
         .outerjoin(held, held.c.account == account.c.id)
         .outerjoin(last, last.c.account == account.c.id)
-        .outerjoin(ledger_entry, sa.and_(_e.account == account.c.id, _e.version == last.c.version))
         .where(account.c.kind == "wallet")
         .order_by(account.c.id)
     )
-    for name, balance, mixed, remaining, last_balance in conn.execute(query):
-        due = max(balance if mixed else last_balance, 0)
+    for name, balance, mixed, remaining, balance_then in conn.execute(query):
+        due = max(balance if mixed else balance_then, 0)
         if int(remaining) != due:
             return f"account {name}: its grants have {remaining} left, and it has {due}"
     waiting = conn.execute(sa.select(_sum(_g.remaining)).where(_g.entered_us.is_(None))).scalar_one()
