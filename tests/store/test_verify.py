@@ -3,10 +3,13 @@
 import re
 
 import pytest
+import sqlalchemy as sa
 
 from joytoken.domain.ledger import Want
 from joytoken.store.engine import Database
 from joytoken.store.ledger import Batch, Ledger
+from joytoken.store.ledger_batch import PROVED
+from joytoken.store.schema import usage_record
 from tests.store.making import record
 
 W = "wallet:owner:standard"
@@ -146,6 +149,13 @@ def test_tampering_is_found(filled, statement, failing, said):
     found = " ".join(dict.fromkeys(check.name.split()[0] for check in report.checks if not check.ok))
     assert found == failing
     assert said in report.first_bad
+
+
+@pytest.mark.parametrize("name", PROVED)
+def test_what_the_digest_of_a_batch_covers_cannot_be_changed(filled, name):
+    value = "'x'" if isinstance(usage_record.c[name].type, sa.Text) else f"coalesce({name}, 0) + 1"
+    tamper(filled, f"UPDATE usage_record SET {name} = {value} WHERE ingest_seq = 3")
+    assert "I3" in [check.name.split()[0] for check in look(filled).checks if not check.ok]
 
 
 def test_it_holds_on_a_live_system(filled):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 import sqlalchemy as sa
@@ -49,9 +50,19 @@ def burn_mixed(conn: sa.Connection, tx_id: int, charges: dict[str, int], standin
         burn_batch(conn, tx_id, mixed)
 
 
+# What a batch's digest covers of each record: whose it was, when, what was used, at which price, and what came of it.
+PROVED = (
+    "request_id", "started_us", "owner_id", "tier", "key_id", "model", "input_tokens", "output_tokens",
+    "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "audio_output_tokens", "reasoning_tokens",
+    "price_id", "usd_per_credit", "hold", "cost", "charged", "shortfall", "provider_cost_usd", "ending", "usage_source",
+)  # fmt: skip
+_proved = attrgetter(*PROVED)
+_LINE = " ".join(["%s"] * len(PROVED))
+
+
 def batch_reason(records: Iterable[UsageRecord]) -> str:
-    """How many records a batch has, and a digest of their money: so the hash chain covers each record too."""
-    lines = [f"{r.request_id} {r.owner_id} {r.tier} {r.key_id} {r.cost} {r.charged} {r.shortfall}" for r in records]
+    """How many records a batch has, and a digest of them: so the hash chain covers each record too."""
+    lines = [_LINE % _proved(record) for record in records]
     digest = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
     return f"{len(lines)} records {digest}"
 

@@ -1,5 +1,6 @@
 """The part of the proof that reads each usage record: all are there, once, and as they were brought."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from joytoken.store.ledger_batch import PROVED
 from joytoken.store.schema import ledger_tx, settle_conflict, usage_record
 from joytoken.store.usage_dropped import Lacking, dropped
 
@@ -19,15 +21,14 @@ _BATCH = re.compile(r".*/[0-9]+/[0-9]+")
 _u = usage_record.c
 
 
-def _text(column: sa.Column[Any]) -> sa.ColumnElement[str]:
-    return sa.cast(column, sa.Text)
+def _text(name: str) -> sa.ColumnElement[str]:
+    column = _u[name]
+    text = column if isinstance(column.type, sa.Text) else sa.cast(column, sa.Text)
+    return sa.func.coalesce(text, "None") if column.nullable else text
 
 
-# The database writes the line: of ten columns fetched, Python would make a million tuples and strings of its own.
-_said = (
-    _u.request_id.concat(" ").concat(_u.owner_id).concat(" ").concat(_u.tier).concat(" ").concat(_u.key_id)
-    .concat(" ").concat(_text(_u.cost)).concat(" ").concat(_text(_u.charged)).concat(" ").concat(_text(_u.shortfall))
-)  # fmt: skip
+# The database writes the line: of so many columns fetched, Python would make millions of strings of its own.
+_said = functools.reduce(lambda line, name: line.concat(" ").concat(_text(name)), PROVED[1:], _text(PROVED[0]))
 _columns = (_u.worker, _u.epoch, _u.seq, _said)
 _flushes = (
     sa.select(ledger_tx.c.id, ledger_tx.c.batch, ledger_tx.c.reason)
