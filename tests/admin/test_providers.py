@@ -40,6 +40,33 @@ def test_a_credential_is_sealed_and_never_shown(desk, data_dir):
     assert not [p for p in data_dir.iterdir() if p.is_file() and b"sk-very-secret" in p.read_bytes()]
 
 
+@pytest.mark.parametrize(
+    "elsewhere", ["http://127.0.0.1:2/v1", "http://127.0.0.2:1/v1", "https://127.0.0.1:1/v1", "http://localhost:1/v1"]
+)
+def test_a_sealed_credential_goes_to_no_other_origin(desk, elsewhere):
+    add_provider(desk, ProviderAdd(name="mine", base_url=URL, api_key="sk-1"))
+    with pytest.raises(Conflict, match="--api-key-stdin") as caught:
+        add_provider(desk, ProviderAdd(name="mine", base_url=elsewhere))
+    assert (caught.value.code, caught.value.param) == ("credential_needed", "base_url")
+    assert "api_key" in caught.value.message
+    kept = find_provider(desk, "mine")
+    assert (kept.base_url, credential_of(desk, kept)) == (URL, "sk-1")
+    moved = add_provider(desk, ProviderAdd(name="mine", base_url=elsewhere, api_key="sk-2"))
+    assert (moved.base_url, credential_of(desk, find_provider(desk, "mine"))) == (elsewhere, "sk-2")
+    assert add_provider(desk, ProviderAdd(name="mine", base_url=URL, api_key_env="VAR")).credential == "environment"
+
+
+def test_a_sealed_credential_stays_where_it_is_and_takes_no_detour(desk):
+    add_provider(desk, ProviderAdd(name="mine", base_url="https://vendor.example/v1", api_key="sk-1"))
+    same = add_provider(desk, ProviderAdd(name="mine", base_url="https://Vendor.example:443/v2"))
+    assert (same.base_url, same.credential) == ("https://Vendor.example:443/v2", "sealed")
+    with pytest.raises(Conflict):  # as an echo, whose base URL is nothing that is called
+        add_provider(desk, ProviderAdd(name="mine", kind="echo", base_url="https://elsewhere.example/v1"))
+    add_provider(desk, ProviderAdd(name="mine", kind="echo"))
+    with pytest.raises(Conflict):
+        add_provider(desk, ProviderAdd(name="mine", kind="openai", base_url="https://elsewhere.example/v1"))
+
+
 def test_a_preset_needs_its_name_alone_and_brings_its_models(desk):
     made = add_provider(desk, ProviderAdd(name="openai"))
     assert (made.base_url, made.api_key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")

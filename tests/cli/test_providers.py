@@ -21,6 +21,15 @@ def test_a_credential_from_standard_input_is_sealed(joytoken):
     assert "sk-1" not in result.stdout
 
 
+def test_another_origin_needs_the_sealed_credential_again(joytoken):
+    first, second = [("providers", "add", "mine", "--base-url", f"http://127.0.0.1:{port}/v1") for port in (1, 2)]
+    joytoken(*first, "--api-key-stdin", stdin="sk-1\n")
+    refused = joytoken(*second, code=4)
+    assert "base_url" in refused.stderr
+    assert "--api-key-stdin" in refused.stderr
+    joytoken(*second, "--api-key-stdin", stdin="sk-2\n")
+
+
 def test_presets(joytoken, joytoken_json, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "x")
     found = {preset["name"]: preset["found"] for preset in joytoken_json("providers", "presets")["presets"]}

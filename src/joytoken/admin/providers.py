@@ -137,7 +137,7 @@ def list_presets(desk: Desk, request: ProviderQuery) -> PresetList:  # noqa: ARG
 
 
 def add_provider(desk: Desk, request: ProviderAdd) -> ProviderDocument:
-    """Add a provider, or write it anew. Raises InvalidRequest."""
+    """Add a provider, or write it anew. Raises InvalidRequest, and Conflict where a credential would go elsewhere."""
     if not _NAME.fullmatch(request.name):
         raise InvalidRequest("a provider's name has lower-case letters, digits, dots and dashes", param="name")
     preset = _preset_of(request)
@@ -146,6 +146,8 @@ def add_provider(desk: Desk, request: ProviderAdd) -> ProviderDocument:
     if preset is not None and old is None:
         base = replace(preset.provider(desk.environ), name=request.name)
     provider = _checked(_with_request(base, request), desk.settings.upstream.networks_denied)
+    if old is not None and request.api_key is None:
+        _refuse_to_carry(old, provider)
     if request.api_key is not None:
         if not 1 <= len(request.api_key) <= CREDENTIAL_CHARS_MAX or not request.api_key.isascii():
             raise InvalidRequest("a credential is ASCII text", param="api_key")
@@ -237,6 +239,24 @@ def _with_request(base: Provider, request: ProviderAdd) -> Provider:
     }
     changed = replace(base, **{name: value for name, value in wanted.items() if value is not None})
     return replace(changed, sealed_key=None) if request.api_key_env is not None else changed
+
+
+def _refuse_to_carry(old: Provider, new: Provider) -> None:
+    """A kept credential is for the origin that it was given for: whoever may change a URL need not know it."""
+    if new.sealed_key is None or new.base_url == old.base_url or _same_origin(old.base_url, new.base_url):
+        return
+    message = (
+        "base_url leads to another origin than the one that the kept credential was given for: send api_key again"
+        f" (joytoken providers add {new.name} --base-url URL --api-key-stdin), or name api_key_env"
+    )
+    raise Conflict(message, "credential_needed", param="base_url")
+
+
+def _same_origin(one: str, other: str) -> bool:
+    try:
+        return parse_origin(one)[0] == parse_origin(other)[0]
+    except ValueError:  # the built-in echo has none
+        return False
 
 
 def _checked(provider: Provider, denied: Sequence[str]) -> Provider:
