@@ -107,6 +107,9 @@ def test_presets_tell_which_credentials_are_there(desk):
         ({"base_url": "http://[fd00:ec2::254]/v1"}, "base_url"),
         ({"preset": "nobody"}, "preset"),
         ({"api_key_env": "sk-123 456"}, "api_key_env"),
+        ({"api_key_env": "JOY_TOKEN_DATABASE_URL"}, "api_key_env"),
+        ({"api_key_env": "joy_token_secret"}, "api_key_env"),  # the same one on some systems
+        ({"api_key_env": "VAR\n"}, "api_key_env"),
         ({"api_key": ""}, "api_key"),
         ({"ca_file": "/nowhere.pem"}, "ca_file"),
     ),

@@ -21,6 +21,7 @@ from joytoken.providers.upstream import parse_origin
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_OWN_VARIABLES = "JOY_TOKEN_"  # of the gateway itself: its database's password, its keys
 CREDENTIAL_CHARS_MAX = 4096
 
 
@@ -275,6 +276,9 @@ def _checked(provider: Provider, denied: Sequence[str]) -> Provider:
     if provider.api_key_env is not None and not _VARIABLE.fullmatch(provider.api_key_env):
         # Most often the credential itself was put here: do not repeat it.
         raise InvalidRequest("this is the name of an environment variable, not a credential", param="api_key_env")
+    if provider.api_key_env is not None and provider.api_key_env.upper().startswith(_OWN_VARIABLES):
+        message = f"the variables {_OWN_VARIABLES}… are the gateway's own: put the credential into one of another name"
+        raise InvalidRequest(message, param="api_key_env")
     if provider.ca_file is not None and not Path(provider.ca_file).is_file():
         raise InvalidRequest(f"there is no file {provider.ca_file}", param="ca_file")
     return provider
