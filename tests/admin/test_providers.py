@@ -1,5 +1,6 @@
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from joytoken.admin.providers import (
     remove_provider,
 )
 from joytoken.domain.errors import Conflict, InvalidRequest, NotFound
+from joytoken.providers.transport import CA_BYTES_MAX
+from tests.providers.test_transport_tls import Authority
 
 URL = "http://127.0.0.1:1/v1"
 
@@ -119,6 +122,30 @@ def test_a_wrong_provider_names_its_field(desk, fields, param):
         add_provider(desk, ProviderAdd(**{"name": "mine", "base_url": URL, **fields}))
     assert caught.value.param == param
     assert "sk-123" not in str(caught.value)
+
+
+def test_a_file_of_authorities_tells_nothing_of_the_host(desk, tmp_path):
+    """What is no file of authorities looks like what is not there: whoever manages need not see the host's files."""
+    (tmp_path / "notes").write_text("root:x:0:0")
+    huge = tmp_path / "huge.pem"
+    huge.write_bytes(Path(Authority(tmp_path).ca_file).read_bytes() + b"\n" * CA_BYTES_MAX)
+    said = set()
+    for path in (
+        tmp_path / "nowhere",
+        tmp_path / "notes",
+        tmp_path / "notes" / "x",
+        tmp_path,
+        huge,
+        "/dev/zero",
+        "a\0b",
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            add_provider(desk, ProviderAdd(name="mine", base_url=URL, ca_file=str(path)))
+        said.add((caught.value.message, caught.value.code, caught.value.param))
+    assert len(said) == 1
+    assert str(tmp_path) not in str(said)
+    authorities = str(tmp_path / "ca.pem")
+    assert add_provider(desk, ProviderAdd(name="mine", base_url=URL, ca_file=authorities)).ca_file == authorities
 
 
 def test_a_provider_in_use_goes_only_by_force(desk):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from joytoken.domain.errors import Conflict, InvalidRequest, NotFound
 from joytoken.providers.addresses import literal, networks_of, within
 from joytoken.providers.presets import Preset, presets
 from joytoken.providers.registry import KINDS
+from joytoken.providers.transport import readable_authorities
 from joytoken.providers.upstream import parse_origin
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -279,8 +279,10 @@ def _checked(provider: Provider, denied: Sequence[str]) -> Provider:
     if provider.api_key_env is not None and provider.api_key_env.upper().startswith(_OWN_VARIABLES):
         message = f"the variables {_OWN_VARIABLES}… are the gateway's own: put the credential into one of another name"
         raise InvalidRequest(message, param="api_key_env")
-    if provider.ca_file is not None and not Path(provider.ca_file).is_file():
-        raise InvalidRequest(f"there is no file {provider.ca_file}", param="ca_file")
+    if provider.ca_file is not None and not readable_authorities(provider.ca_file):
+        # The same whatever is or is not there: an admin key does not read the host's files.
+        message = "no certificate authorities can be read there: name a PEM file where the gateway runs"
+        raise InvalidRequest(message, param="ca_file")
     return provider
 
 

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 
 from joytoken.providers.addresses import Network, look_up, within
 from joytoken.providers.interface import CancelledUnsent
@@ -35,8 +36,11 @@ __all__ = [
     "build_head",
     "header_line",
     "parse_origin",
+    "readable_authorities",
     "render",
 ]
+
+CA_BYTES_MAX = 4 * 1024 * 1024  # of a file of authorities; a whole system's have a quarter of a megabyte
 
 _SWEEP_S = 0.1
 # A sweep this late means that the loop stood still, and what providers sent meanwhile is not yet read.
@@ -307,3 +311,15 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
         raise UpstreamError("tls_failed", "the file of certificate authorities cannot be read", sent=False) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def readable_authorities(ca_file: str) -> bool:
+    """Whether a file is there, of at most `CA_BYTES_MAX`, that has certificates of authorities in PEM."""
+    try:
+        path = Path(ca_file)
+        if not path.is_file() or path.stat().st_size > CA_BYTES_MAX:
+            return False
+        ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError):  # an SSLError is an OSError
+        return False
+    return True
