@@ -27,6 +27,7 @@ from joytoken.domain.errors import InvalidRequest, NotFound
 from tests.admin.conftest import NOW_US
 from tests.admin.receiver import receiver
 from tests.admin.worlds import paid
+from tests.escrow.test_life import eventually
 
 LOOPBACK = Webhooks(private_networks=("127.0.0.0/8",), timeout_ms=5_000)
 MINUTE_US = 60_000_000
@@ -180,6 +181,37 @@ def test_who_died_while_delivering_is_followed_by_another(told, inbox, clock):
     assert inbox.ids() == [taken.event_id]
     told.store.webhooks.finish(taken, "pending", 500, "late", clock.now, clock.now)
     assert deliveries(told) == [("delivered", 2, 204)]
+
+
+def test_an_event_is_kept_for_its_days_and_then_removed(told, clock):
+    set_threshold(told, Threshold(below="10"))
+    fall(told)
+    deliver(told)
+    clock.now += 30 * 24 * 60 * MINUTE_US
+    asyncio.run(Chores(told).prune())
+    assert deliveries(told) == [("delivered", 1, 204)]
+    clock.now += 1
+    asyncio.run(Chores(told).prune())
+    assert deliveries(told) == []
+
+
+def test_a_running_gateway_removes_them_by_itself_in_parts(told, clock):
+    webhooks = msgspec.structs.replace(LOOPBACK, prune_ms=10, prune_events_max=2)
+    soon = replace(told, settings=msgspec.structs.replace(told.settings, webhooks=webhooks))
+    for n in range(5):
+        told.store.webhooks.tell(f"evt-{n}", "wallet.low_balance", "w", {}, NOW_US)
+    deliver(told)
+    clock.now += 31 * 24 * 60 * MINUTE_US
+
+    async def until_gone():
+        chores = Chores(soon)
+        chores.start()
+        try:
+            await eventually(lambda: not told.store.webhooks.deliveries())
+        finally:
+            await chores.stop()
+
+    asyncio.run(until_gone())
 
 
 def test_several_workers_deliver_each_event_once(told, inbox):

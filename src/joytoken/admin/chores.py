@@ -1,4 +1,4 @@
-"""What a running gateway does for its operator by itself: grants begin and end in time, events are delivered.
+"""What a running gateway does for its operator by itself: grants begin and end in time, events are told and forgotten.
 
 Every worker does it; the store sees to it that no two do the same thing.
 """
@@ -17,6 +17,7 @@ from joytoken.store.engine import StoreError
 from joytoken.store.webhooks import Delivery, State, Webhook
 
 _HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
 _MARGIN_US = 5_000_000  # beyond a delivery's own deadline, before somebody else may take it
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -47,6 +48,7 @@ class Chores:
         self._tasks = [
             asyncio.create_task(self._every(settings.money.sweep_ms / 1000, self.sweep)),
             asyncio.create_task(self._every(settings.webhooks.poll_ms / 1000, self.deliver_due)),
+            asyncio.create_task(self._every(settings.webhooks.prune_ms / 1000, self.prune)),
         ]
 
     async def stop(self) -> None:
@@ -74,6 +76,13 @@ class Chores:
                 return  # another worker has them
             known = {webhook.name: webhook for webhook in await in_thread(store.list)}
             await asyncio.gather(*[self._deliver(one, known.get(one.webhook)) for one in taken])
+
+    async def prune(self) -> None:
+        """Remove the events that were kept for long enough, a bounded number in each transaction."""
+        desk, settings = self._desk, self._desk.settings.webhooks
+        before, most = desk.now_us() - settings.keep_days * _DAY_US, settings.prune_events_max
+        while await in_thread(desk.store.webhooks.prune, before, most) == most:
+            pass
 
     async def _deliver(self, taken: Delivery, webhook: Webhook | None) -> None:
         desk, settings = self._desk, self._desk.settings.webhooks

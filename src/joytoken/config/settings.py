@@ -182,6 +182,11 @@ class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
     retry_ms_max: Annotated[int, _ms("Longest pause between two attempts.")] = 3_600_000
     retry_hours: Annotated[int, _count("How long a delivery is tried before it is given up.", 1, 8760)] = 72
     concurrent_max: Annotated[int, _count("Deliveries of one worker at once.", 1, 1000)] = 16
+    keep_days: Annotated[
+        int, _count("How long an event is kept after its last delivery was made or given up.", 1, 36_500)
+    ] = 30
+    prune_ms: Annotated[int, _ms("How often a worker looks for events that were kept for so long.", 10)] = 60_000
+    prune_events_max: Annotated[int, _count("Events that one transaction removes.", 1, 10_000)] = 500
     private_networks: Annotated[
         tuple[str, ...], _help("Networks (CIDR) beside the public internet to which events may be sent.")
     ] = ()

@@ -77,6 +77,7 @@ webhook_event = sa.Table(
     _text("subject"),
     _text("body", None),  # the JSON that is sent, byte for byte
     _big("at_us"),
+    sa.Index("ix_webhook_event_at_us", "at_us"),
 )
 
 # The outbox: an event for each webhook that there was, until it is delivered or given up.

@@ -56,6 +56,9 @@ _due = sa.and_(_d.state == sa.literal_column("'pending'"), _d.next_us <= sa.bind
 _any_due = sa.select(_d.event_id).where(_due).limit(1)
 _take = sa.select(_d.event_id, _d.webhook).where(_due).order_by(_d.next_us, _d.event_id, _d.webhook)
 _this = sa.and_(_d.event_id == sa.bindparam("of"), _d.webhook == sa.bindparam("to"))
+# Over everywhere: all of an event's deliveries are there from its beginning, and none becomes pending again.
+_kept = sa.exists().where(_d.event_id == _e.id, sa.or_(_d.state == "pending", _d.done_us >= sa.bindparam("before")))
+_over = sa.select(_e.id).where(_e.at_us < sa.bindparam("before"), ~_kept).order_by(_e.at_us)
 
 
 class Webhooks:
@@ -127,6 +130,17 @@ class Webhooks:
             done_us = 0 if state == "pending" else at_us
             update = sa.update(webhook_delivery).where(mine).values(**values, done_us=done_us)
             conn.execute(update, {"of": taken.event_id, "to": taken.webhook})
+
+    @retried
+    def prune(self, before_us: int, limit: int) -> int:
+        """Remove at most so many events, oldest first, that were over everywhere before then; returns how many."""
+        with self._database.write(durable=False) as conn:
+            query = _over.limit(limit).with_for_update(skip_locked=True, of=webhook_event)
+            ids = list(conn.execute(query, {"before": before_us}).scalars())
+            if ids:
+                conn.execute(sa.delete(webhook_delivery).where(_d.event_id.in_(ids)))
+                conn.execute(sa.delete(webhook_event).where(_e.id.in_(ids)))
+            return len(ids)
 
     def deliveries(self, name: str | None = None, state: str | None = None, limit: int = 100) -> DeliveryList:
         """At most so many deliveries, newest event first."""

@@ -89,6 +89,7 @@ def create_events() -> None:
         _big("at_us"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_event")),
     )
+    op.create_index(op.f("ix_webhook_event_at_us"), "webhook_event", ["at_us"])
     op.create_table(
         "webhook_delivery",
         _text("event_id", None),
