@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from joytoken.admin import budgets
 from joytoken.admin.audit import AuditQuery, list_audit
 from joytoken.admin.budgets import (
     BudgetQuery,
@@ -18,6 +19,7 @@ from joytoken.admin.runs import RunRef, show_run
 from joytoken.domain.errors import Conflict, InvalidRequest, NotFound
 from joytoken.domain.ledger import Want
 from joytoken.store.budgets import Run
+from joytoken.store.ledger import Ledger
 from joytoken.store.ledger_types import Batch
 from tests.admin.conftest import NOW_US
 from tests.admin.worlds import CREDIT, paid
@@ -73,6 +75,24 @@ def test_what_each_has_spent(desk):
         ("default/u2", "2.000000", "3.000000"),
     ]
     assert shown.frozen == "3.000000"
+
+
+def test_of_many_the_most_spent_are_shown_and_all_are_summed(desk, monkeypatch):
+    monkeypatch.setattr(budgets, "SHARES_MAX", 2)
+    made = set_budget(desk, BudgetSet(name="users", limit="5", window="total", each=["end-user"], owner="default"))
+    for n in range(3):
+        spend(desk, f"budget:{made.id}:T:all:default/u{n}", CREDIT, name=f"u{n}")
+        shown = show_budget(desk, BudgetRef("users"))
+        assert (len(shown.shares), shown.more, shown.frozen) == (min(n + 1, 2), n == 2, f"{n + 1}.000000")
+
+
+def test_a_list_reads_sums_and_not_every_account(desk, monkeypatch):
+    made = set_budget(desk, BudgetSet(name="users", limit="5", window="total", each=["end-user"], owner="default"))
+    spend(desk, f"budget:{made.id}:T:all:default/u", CREDIT)
+    for reader in ("accounts", "window_shares"):
+        monkeypatch.delattr(Ledger, reader)
+    (listed,) = list_budgets(desk, BudgetQuery()).budgets
+    assert (listed.frozen, listed.left) == ("1.000000", None)
 
 
 def test_a_key_is_named_or_given_by_its_id(desk):

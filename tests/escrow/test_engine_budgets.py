@@ -47,7 +47,7 @@ async def test_three_workers_share_a_budget(store, workers):
     served = sum(await asyncio.gather(*tasks))
     for escrow in workers:
         await escrow.flush_now()
-    assert served * COST == store.ledger.spent(ACCOUNT)[ACCOUNT] <= 1_000
+    assert served * COST == store.ledger.window_sums(ACCOUNT).spent <= 1_000
     assert served >= 10  # what is released is spent again
     assert row(store.ledger).balance == 10**6 - served * COST
 
@@ -61,7 +61,7 @@ async def test_a_limit_that_is_cut_while_three_workers_spend(store, workers):
     await asyncio.gather(*before)
     for escrow in workers:
         await escrow.flush_now()
-    spent = store.ledger.spent(ACCOUNT)[ACCOUNT]
+    spent = store.ledger.window_sums(ACCOUNT).spent
     assert spent == 90 * COST
     cut = spent + 500
     await asyncio.to_thread(store.ledger.set_budget_limit, ACCOUNT, cut)
@@ -69,5 +69,5 @@ async def test_a_limit_that_is_cut_while_three_workers_spend(store, workers):
     served = sum(await asyncio.gather(*after))
     for escrow in workers:
         await escrow.flush_now()
-    assert store.ledger.spent(ACCOUNT)[ACCOUNT] == spent + served * COST <= cut
+    assert store.ledger.window_sums(ACCOUNT).spent == spent + served * COST <= cut
     assert served >= 500 // AMOUNT

@@ -52,7 +52,8 @@ def run(run_id, parent=None, budget=None):
 
 
 def spent(world, account):
-    return world.store.ledger.spent(account).get(account)
+    sums = world.store.ledger.window_sums(account)
+    return None if sums.left is None else sums.spent
 
 
 # -- which, and when -------------------------------------------------------------------------------------------------

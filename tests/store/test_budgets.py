@@ -6,7 +6,7 @@ from joytoken.domain.budget import Budget
 from joytoken.domain.errors import Conflict, NotFound
 from joytoken.domain.ledger import Want
 from joytoken.store.budgets import Budgets, Run
-from joytoken.store.ledger import Batch, Ledger
+from joytoken.store.ledger import Batch, Ledger, WindowShare, WindowSums
 from joytoken.store.setting import Settings
 from tests.store.making import record
 
@@ -76,7 +76,8 @@ def test_a_budget_is_opened_with_its_limit_and_drains_like_a_wallet(ledger):
     assert (found.balance, found.leased, found.quota_limit) == (1_000, 600, 1_000)
     spend(ledger, epoch, 600)
     assert (row(ledger).balance, row(ledger, W).balance) == (400, 9_400)
-    assert ledger.spent(MONTH) == {MONTH: 600}
+    assert ledger.window_sums(MONTH) == WindowSums(600, 0, 400)
+    assert ledger.window_shares(MONTH, 9) == [WindowShare(MONTH, 600, 0, 400)]
     assert ledger.grant("h:0", epoch, [(Want(MONTH, 1_000), 500, 500)], 1)[0].amount == 400
 
 
@@ -106,7 +107,31 @@ def test_a_limit_moves_every_share_and_nothing_else(ledger):
     assert ledger.set_budget_limit(MONTH, 300) == 3
     assert {name: row(ledger, name).balance for name in names} == dict.fromkeys(names, 300)
     assert {row(ledger, name).balance for name in others} == {1_000}
-    assert set(ledger.spent(MONTH)) == set(names)
+    assert {share.account for share in ledger.window_shares(MONTH, 9)} == set(names)
+
+
+def test_shares_are_summed_and_the_largest_are_named(ledger):
+    """What was issued and moved is not spent; neither is what others of a similar name have spent."""
+    names = [f"{MONTH}:a/{n}" for n in range(4)]
+    others = [MONTH + "1", "budget:bud-10:M:2026-11:a/1"]
+    epoch = worker(ledger, (Want(W), 900), *[(Want(name, 1_000), 100) for name in (*names, *others)])
+    spent = dict(zip((*names, *others), (30, 90, 0, 30, 100, 100), strict=True))
+    settles = [
+        (n, (W, name), charged, record(n, charged=charged)) for n, (name, charged) in enumerate(spent.items(), 1)
+    ]
+    ledger.flush("h:0", epoch, Batch(len(settles), settles, {}, 3))
+    ledger.set_budget_limit(MONTH, 500)
+    assert ledger.window_sums(MONTH) == WindowSums(150, 250, None)
+    assert ledger.window_shares(MONTH, 3) == [
+        WindowShare(names[1], 90, 10, 400),
+        WindowShare(names[0], 30, 70, 400),
+        WindowShare(names[3], 30, 70, 400),
+    ]
+    assert ledger.window_shares(MONTH, 9)[3] == WindowShare(names[2], 0, 100, 400)
+    assert (ledger.window_sums("budget:none:T:all"), ledger.window_shares("budget:none:T:all", 9)) == (
+        WindowSums(0, 0, None),
+        [],
+    )
 
 
 def test_a_cut_takes_what_is_leased_as_far_as_it_comes_back(ledger):

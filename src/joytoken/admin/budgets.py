@@ -87,9 +87,10 @@ class BudgetShare(msgspec.Struct, kw_only=True):
 
 
 class BudgetShown(BudgetDocument, kw_only=True):
-    """A budget with its shares, most spent first, at most a thousand."""
+    """A budget with its shares, most spent first, at most a thousand; `more` where there are more than are shown."""
 
     shares: list[BudgetShare] = []
+    more: bool = False
 
 
 class BudgetList(msgspec.Struct):
@@ -124,8 +125,7 @@ def set_budget(desk: Desk, request: BudgetSet) -> BudgetShown:
     was = _document(desk, before, now)
     # Written first: whoever opens a window from here on opens it by the new limit.
     desk.store.budgets.save(changed)
-    account = f"budget:{changed.budget_id}:{_window(changed, now).name}"
-    desk.store.ledger.set_budget_limit(account, changed.limit, actor=desk.actor, at_us=now)
+    desk.store.ledger.set_budget_limit(_account(changed, now), changed.limit, actor=desk.actor, at_us=now)
     after = _shown(desk, changed, now)
     desk.note("budget.set", changed.name, was, after)
     return after
@@ -254,36 +254,32 @@ def _window(budget: Budget, now: int) -> Window:
     return window_of(budget.window, now, ZoneInfo(budget.zone))
 
 
-def _shares(desk: Desk, budget: Budget, window: Window) -> list[BudgetShare]:
-    """What each account of the open window has, most spent first."""
-    account = f"budget:{budget.budget_id}:{window.name}"
-    spent = desk.store.ledger.spent(account)
-    rows = [row for row in desk.store.ledger.accounts(account) if (row.account + ":").startswith(account + ":")]
-    rows.sort(key=lambda row: (-spent.get(row.account, 0), row.account))
-    return [
-        BudgetShare(
-            subject=row.account.removeprefix(account).removeprefix(":"),
-            spent=format_amount(spent.get(row.account, 0)),
-            frozen=format_amount(row.leased),
-            left=format_amount(row.available),
-        )
-        for row in rows
-    ]
-
-
 def _shown(desk: Desk, budget: Budget, now: int) -> BudgetShown:
-    shares = _shares(desk, budget, _window(budget, now))
-    shown = shares[:SHARES_MAX] if budget.each else []
-    return BudgetShown(**msgspec.structs.asdict(_of(budget, now, shares)), shares=shown)
+    document = msgspec.structs.asdict(_document(desk, budget, now))
+    if not budget.each:
+        return BudgetShown(**document)
+    account = _account(budget, now)
+    found = desk.store.ledger.window_shares(account, SHARES_MAX + 1)
+    shares = [
+        BudgetShare(
+            subject=share.account.removeprefix(account).removeprefix(":"),
+            spent=format_amount(share.spent),
+            frozen=format_amount(share.leased),
+            left=format_amount(share.left),
+        )
+        for share in found[:SHARES_MAX]
+    ]
+    return BudgetShown(**document, shares=shares, more=len(found) > SHARES_MAX)
+
+
+def _account(budget: Budget, now: int) -> str:
+    return f"budget:{budget.budget_id}:{_window(budget, now).name}"
 
 
 def _document(desk: Desk, budget: Budget, now: int) -> BudgetDocument:
-    return _of(budget, now, _shares(desk, budget, _window(budget, now)))
-
-
-def _of(budget: Budget, now: int, shares: list[BudgetShare]) -> BudgetDocument:
     window = _window(budget, now)
-    left = None if budget.each else shares[0].left if shares else format_amount(budget.limit)
+    sums = desk.store.ledger.window_sums(_account(budget, now))
+    left = None if budget.each else format_amount(budget.limit if sums.left is None else sums.left)
     scope: dict[str, Any] = {dimension: getattr(budget, dimension) for dimension in DIMENSIONS}
     return BudgetDocument(
         id=budget.budget_id,
@@ -297,7 +293,7 @@ def _of(budget: Budget, now: int, shares: list[BudgetShare]) -> BudgetDocument:
         created_at=spell_time(budget.created_us),
         open_window=window.name,
         resets_at=spell_optional(None if budget.window == "total" else window.until_us),
-        spent=format_amount(sum(parse_amount(share.spent) for share in shares)),
-        frozen=format_amount(sum(parse_amount(share.frozen) for share in shares)),
+        spent=format_amount(sums.spent),
+        frozen=format_amount(sums.leased),
         left=left,
     )

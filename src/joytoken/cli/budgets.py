@@ -110,3 +110,5 @@ def _show(out: Output, budget: BudgetShown) -> None:
     if budget.shares:
         heads = ("for", "spent", "frozen", "left")
         out.table(heads, [(s.subject, s.spent, s.frozen, s.left) for s in budget.shares], right=heads[1:])
+    if budget.more:
+        out.say(f"These {len(budget.shares)} have spent most; there are more.")

@@ -13,6 +13,8 @@ from joytoken.store.ledger_types import (
     LedgerTx,
     SettleRow,
     StatementRow,
+    WindowShare,
+    WindowSums,
     WorkerFenced,
     WorkerState,
 )
@@ -28,6 +30,8 @@ __all__ = [
     "SettleRow",
     "StatementRow",
     "VerifyReport",
+    "WindowShare",
+    "WindowSums",
     "WorkerFenced",
     "WorkerState",
 ]
@@ -108,12 +112,19 @@ class Ledger(OperatorLedger):
                 conn.execute(recall, {"of": name})
             return lacking
 
-    def spent(self, account: str) -> dict[str, int]:
-        """What was charged to a budget's account, and to each that is named after it, in nanocredits."""
+    def window_sums(self, account: str) -> WindowSums:
+        """What was charged to a budget's account and to each that is named after it, and is leased of them."""
+        named = _named_after(account)
         with self._db.read() as conn:
-            after = account + ";"  # what follows the colon
-            rows = conn.execute(_spent, {"of": account, "from": account + ":", "until": after})
-            return {row[0]: -int(row[1]) for row in rows}
+            spent = conn.execute(_spent_together, named).scalar_one()
+            leased, left = conn.execute(_standing_together, named).one()
+            return WindowSums(int(spent), int(leased), left)
+
+    def window_shares(self, account: str, limit: int) -> list[WindowShare]:
+        """A budget's account and each that is named after it, at most so many, most spent first."""
+        with self._db.read() as conn:
+            rows = conn.execute(_shares.limit(limit), _named_after(account))
+            return [WindowShare(row[0], int(row[1]), row[2], row[3]) for row in rows]
 
     def verify(self, progress: Progress | None = None) -> VerifyReport:
         """Prove the invariants on one consistent view of the database; nothing is locked."""
@@ -121,17 +132,38 @@ class Ledger(OperatorLedger):
 
 
 account_table = account
-_usage_amount = sa.case((ledger_tx.c.kind == "usage", ledger_entry.c.amount), else_=0)
-_spent = (
-    sa.select(ledger_entry.c.account, sa.func.sum(_usage_amount))
-    .join(ledger_tx, ledger_tx.c.id == ledger_entry.c.tx)
-    .where(
-        sa.or_(
-            ledger_entry.c.account == sa.bindparam("of"),
-            sa.and_(ledger_entry.c.account >= sa.bindparam("from"), ledger_entry.c.account < sa.bindparam("until")),
-        )
-    )
+
+
+def _of_window(name: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    after = sa.and_(name >= sa.bindparam("from"), name < sa.bindparam("until"))
+    return sa.or_(name == sa.bindparam("of"), after)
+
+
+def _named_after(account: str) -> dict[str, str]:
+    return {"of": account, "from": account + ":", "until": account + ";"}  # what follows the colon
+
+
+_usage = sa.func.coalesce(-sa.func.sum(sa.case((ledger_tx.c.kind == "usage", ledger_entry.c.amount), else_=0)), 0)
+_available = account.c.balance + account.c.credit_limit - account.c.leased
+_charged = ledger_entry.join(ledger_tx, ledger_tx.c.id == ledger_entry.c.tx)
+_spent_together = sa.select(_usage).select_from(_charged).where(_of_window(ledger_entry.c.account))
+_standing_together = sa.select(
+    sa.func.coalesce(sa.func.sum(account.c.leased), 0),
+    sa.func.max(sa.case((account.c.id == sa.bindparam("of"), _available))),
+).where(_of_window(account.c.id))
+_spent_each = (
+    sa.select(ledger_entry.c.account, _usage.label("spent"))
+    .select_from(_charged)
+    .where(_of_window(ledger_entry.c.account))
     .group_by(ledger_entry.c.account)
+    .subquery()
+)
+_spent = sa.func.coalesce(_spent_each.c.spent, 0)
+_shares = (
+    sa.select(account.c.id, _spent, account.c.leased, _available)
+    .select_from(account.outerjoin(_spent_each, _spent_each.c.account == account.c.id))
+    .where(_of_window(account.c.id))
+    .order_by(_spent.desc(), account.c.id)
 )
 _issued = (
     sa.select(sa.func.coalesce(sa.func.sum(ledger_entry.c.amount), 0))

@@ -102,6 +102,23 @@ class AccountRow(msgspec.Struct, frozen=True):
         return self.balance + self.credit_limit - self.leased
 
 
+class WindowSums(msgspec.Struct, frozen=True):
+    """What a budget's window has come to, over all of its accounts. `left` is of the one that is its own, if open."""
+
+    spent: int
+    leased: int
+    left: int | None
+
+
+class WindowShare(msgspec.Struct, frozen=True):
+    """What one account of a budget's window has come to."""
+
+    account: str
+    spent: int
+    leased: int
+    left: int
+
+
 class StatementRow(msgspec.Struct, frozen=True):
     """One entry of an account, newest first in a statement; `version` is the cursor."""
 
