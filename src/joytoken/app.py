@@ -242,7 +242,7 @@ class Worker:
         return found.get(request_id, 0)
 
     async def check_store(self) -> str:
-        """Empty where the store answers."""
+        """Empty where the store answers a read; whether it takes what is written, `check_escrow` tells."""
         await asyncio.to_thread(self.store.generation)
         return ""
 

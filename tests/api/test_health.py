@@ -1,8 +1,11 @@
 import asyncio
+import sqlite3
 
 import pytest
 
 from joytoken.api.health import Readiness
+from joytoken.store.engine import Database
+from joytoken.store.open import Store, open_store
 from tests.api.worlds import World
 
 
@@ -49,6 +52,33 @@ async def test_a_check_that_hangs_has_failed():
         "store": "timed out",
         "escrow": "ok",
     }
+
+
+async def test_a_database_that_is_locked_is_asked_by_one_thread(tmp_path):
+    """It makes who asks wait for seconds: many who look meanwhile must not use up the threads."""
+    url = f"sqlite:///{tmp_path}/x.db"
+    open_store(url).close()
+    locked = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    locked.execute("PRAGMA locking_mode = EXCLUSIVE")
+    locked.execute("BEGIN IMMEDIATE")
+    store, asked = Store(Database(url)), []
+
+    async def check():
+        asked.append(1)
+        await asyncio.to_thread(store.generation)
+        return ""
+
+    readiness = Readiness({"store": check}, check_ms=50, remembered_ms=0)
+    for _ in range(5):
+        assert await readiness.look() == {"store": "timed out"}
+    assert len(asked) == 1
+    locked.close()
+    patient = asyncio.get_running_loop().time() + 30
+    while await readiness.look() != {"store": "ok"}:
+        assert asyncio.get_running_loop().time() < patient
+        await asyncio.sleep(0.01)
+    await asyncio.wait(readiness._looking.values())
+    store.close()
 
 
 class Counted:

@@ -16,8 +16,8 @@ _log = logging.getLogger(__name__)
 Check = Callable[[], Awaitable[str]]
 """Gives "" where all is well, else why not in a few words that anyone may read. Raising counts as "failed"."""
 
-CHECK_MS = 2_000
-"""A check that takes longer has failed."""
+CHECK_MS = 500
+"""A check that takes longer has failed for now; it is not begun again before it has ended."""
 REMEMBERED_MS = 500
 """Anyone may ask, so that the answer is worked out at most this often."""
 
@@ -40,6 +40,7 @@ class Readiness:
         self._found: dict[str, str] = {}
         self._until = float("-inf")
         self._under_way: asyncio.Task[dict[str, str]] | None = None
+        self._looking: dict[str, asyncio.Task[str]] = {}
 
     async def look(self) -> dict[str, str]:
         """The result of each check by its name: "ok", or why not."""
@@ -60,14 +61,21 @@ class Readiness:
         return self._found
 
     async def _one(self, name: str, check: Check) -> str:
-        try:
-            async with asyncio.timeout(self._check_s):
-                return await check() or "ok"
-        except TimeoutError:
-            return "timed out"
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not ready
-            _log.warning("the readiness check %s failed: %s", name, error)
-            return "failed"
+        looking = self._looking.get(name)
+        if looking is None or looking.done():
+            looking = self._looking[name] = asyncio.get_running_loop().create_task(_result(name, check))
+        # What waits in a thread, such as for a locked database, cannot be ended: another one beside it would be a
+        # thread more for each who asks.
+        done, _ = await asyncio.wait({looking}, timeout=self._check_s)
+        return looking.result() if done else "timed out"
+
+
+async def _result(name: str, check: Check) -> str:
+    try:
+        return await check() or "ok"
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not ready
+        _log.warning("the readiness check %s failed: %s", name, error)
+        return "failed"
 
 
 def health_routes(version: str, readiness: Readiness) -> list[BaseRoute]:
