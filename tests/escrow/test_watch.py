@@ -87,6 +87,21 @@ def test_a_clock_that_jumps_makes_nobody_lost(store, watch, clock, other, jump_s
     assert watch.abandoned == [OTHER]
 
 
+@pytest.mark.parametrize("jump_s", [3_600, -3_600])
+def test_a_clock_that_jumps_during_a_silence_neither_shortens_nor_prolongs_it(store, watch, clock, other, jump_s):
+    """Leases that go back too soon are spent by others: what the silent node settles late is the operator's loss."""
+    watch.look()
+    looks(watch, clock, 60)
+    row_of = watch._ledger.workers
+    watch._ledger.workers = lambda: [  # the store's clock, as it tells how long a deadline is over
+        msgspec.structs.replace(found, overdue_us=found.overdue_us + jump_s * 1_000_000) for found in row_of()
+    ]
+    looks(watch, clock, 560)
+    assert (watch.abandoned, row(store.ledger).leased) == ([], 500)
+    looks(watch, clock, 20)
+    assert (watch.abandoned, row(store.ledger).leased) == ([OTHER], 0)
+
+
 def store_clock():
     from joytoken.store.clock import wall_us
 

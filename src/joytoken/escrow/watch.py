@@ -1,8 +1,9 @@
 """Watch over the others: recover siblings whose process has died, give up nodes that are lost.
 
-A worker's leases have a deadline, in the store's clock, which every flush renews. A clock may jump; so a node counts as
-lost only where this worker has also seen it silent for that long by its own monotonic clock, and it is given up once
-its leases have been reserved for so much longer: by the store's clock, or by all that was seen here.
+A worker's leases have a deadline, in the store's clock, which every flush renews. A clock may jump, and a node that is
+given up too soon settles late, at the operator's cost; so a node counts as lost only where this worker has also seen it
+silent for that long by its own monotonic clock, and it is given up once its leases have been reserved for so much
+longer. The store's clock is believed once, where a node is first seen so: for how long its leases were over by then.
 """
 
 import logging
@@ -37,7 +38,8 @@ class Watch:
         self._abandon_s = settings.abandon_ms / 1000
         self._clock = clock
         self._wall_us = wall_us
-        self._heard: dict[str, tuple[int, int, float]] = {}  # epoch, deadline, when it was first seen so
+        # Epoch and deadline, when they were first seen, and for how long they were over by then, in seconds.
+        self._heard: dict[str, tuple[int, int, float, float]] = {}
         self.recovered: list[RecoveryReport] = []
         self.abandoned: list[str] = []
 
@@ -63,10 +65,12 @@ class Watch:
         self._heard = {row.worker: self._since(row) for row in others}
         now = self._clock()
         for row in others:
-            silent_s = now - self._heard[row.worker][2]
+            _, _, since, overdue_s = self._heard[row.worker]
+            silent_s = now - since
             if silent_s < self._lease_s:
                 continue
-            reserved_s = max(silent_s - self._lease_s, row.overdue_us / 1e6)
+            # Of a deadline that is further away than any is set, the clock has jumped back.
+            reserved_s = silent_s + max(overdue_s, -self._lease_s)
             if reserved_s >= self._abandon_s and self._ledger.abandon(row.worker, row.epoch, row.deadline_us):
                 self.abandoned.append(row.worker)
                 _log.error(
@@ -74,8 +78,8 @@ class Watch:
                     *(row.worker, row.host),
                 )
 
-    def _since(self, row: WorkerRow) -> tuple[int, int, float]:
+    def _since(self, row: WorkerRow) -> tuple[int, int, float, float]:
         before = self._heard.get(row.worker)
         if before is not None and before[:2] == (row.epoch, row.deadline_us):
             return before
-        return row.epoch, row.deadline_us, self._clock()
+        return row.epoch, row.deadline_us, self._clock(), row.overdue_us / 1e6
