@@ -122,12 +122,42 @@ def test_a_worker_that_starts_later_need_not_wait_again(store, watch, clock, oth
 def test_a_store_that_is_away_is_looked_at_later(store, tmp_path, clock, other):
     ledger = Accidents(store.ledger)
     watch = Watch(ledger, tmp_path, "near:0", SETTINGS, clock=lambda: clock[0], wall_us=lambda: 1)
-    looks(watch, clock, 640)
+    looks(watch, clock, 600)
     ledger.away = True
     looks(watch, clock, 100)
     ledger.away = False
     watch.look()
+    assert watch.abandoned == []  # it could not be heard either
+    looks(watch, clock, 20)
+    assert watch.abandoned == []
+    looks(watch, clock, 10)
     assert watch.abandoned == [OTHER]
+
+
+def test_a_watch_that_looks_seldom_gives_up_a_lost_node_too(store, tmp_path, clock, other):
+    seldom = msgspec.structs.replace(SETTINGS, watch_ms=60_000)
+    watch = Watch(store.ledger, tmp_path, "near:0", seldom, clock=lambda: clock[0], wall_us=lambda: 1)
+    looks(watch, clock, 720, step=60)
+    assert watch.abandoned == [OTHER]
+
+
+@pytest.mark.parametrize("still", [False, True], ids=["the store was away", "this worker stood still"])
+def test_who_could_not_be_heard_for_long_may_still_be_heard(store, tmp_path, clock, other, still):
+    """After a database was away for longer than the ten minutes, whoever looks first must not give up all others."""
+    ledger = Accidents(store.ledger)
+    watch = Watch(ledger, tmp_path, "near:0", SETTINGS, clock=lambda: clock[0], wall_us=lambda: 1)
+    looks(watch, clock, 60)
+    ledger.away = True
+    if still:
+        clock[0] += 3_600
+    else:
+        looks(watch, clock, 3_600)
+    ledger.away = False
+    looks(watch, clock, 20)
+    assert watch.abandoned == []
+    store.ledger.flush(OTHER, other, Batch(0, [], {}, 1))
+    looks(watch, clock, 600)
+    assert (watch.abandoned, row(store.ledger).leased) == ([], 500)
 
 
 async def test_siblings_recover_who_has_died(store, tmp_path):

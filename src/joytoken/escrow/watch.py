@@ -4,6 +4,8 @@ A worker's leases have a deadline, in the store's clock, which every flush renew
 given up too soon settles late, at the operator's cost; so a node counts as lost only where this worker has also seen it
 silent for that long by its own monotonic clock, and it is given up once its leases have been reserved for so much
 longer. The store's clock is believed once, where a node is first seen so: for how long its leases were over by then.
+Where this worker could not look for that long, since the store was away or it stood still itself, the others get that
+long again to be heard.
 """
 
 import logging
@@ -36,10 +38,12 @@ class Watch:
         self._siblings = Siblings(ledger, folder, own_worker)
         self._lease_s = settings.lease_deadline_ms / 1000
         self._abandon_s = settings.abandon_ms / 1000
+        self._blind_s = max(self._lease_s, 3 * settings.watch_ms / 1000)
         self._clock = clock
         self._wall_us = wall_us
         # Epoch and deadline, when they were first seen, and for how long they were over by then, in seconds.
         self._heard: dict[str, tuple[int, int, float, float]] = {}
+        self._looked = self._seeing = clock()  # the last look, and since when they followed one another closely
         self.recovered: list[RecoveryReport] = []
         self.abandoned: list[str] = []
 
@@ -64,13 +68,15 @@ class Watch:
         others = [row for row in self._ledger.workers() if row.worker not in here]
         self._heard = {row.worker: self._since(row) for row in others}
         now = self._clock()
+        if now - self._looked >= self._blind_s:
+            self._seeing = now
+        self._looked = now
         for row in others:
             _, _, since, overdue_s = self._heard[row.worker]
-            silent_s = now - since
-            if silent_s < self._lease_s:
+            if now - max(since, self._seeing) < self._lease_s:
                 continue
-            # Of a deadline that is further away than any is set, the clock has jumped back.
-            reserved_s = silent_s + max(overdue_s, -self._lease_s)
+            # Where a deadline was further away than any is set, the clock has jumped back.
+            reserved_s = now - since + max(overdue_s, -self._lease_s)
             if reserved_s >= self._abandon_s and self._ledger.abandon(row.worker, row.epoch, row.deadline_us):
                 self.abandoned.append(row.worker)
                 _log.error(
