@@ -1,6 +1,7 @@
 """Usage records as rows: the hot insert's text, and both directions of the conversion."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -43,18 +44,33 @@ def usage_insert_json(table: str, *, numbered: bool = False) -> str:
     )
 
 
-def rows_json(rows: Sequence[tuple[Any, ...]], columns: Sequence[str] = RECORD_COLUMNS) -> str:
-    """`record_row` tuples as the parameter of `usage_insert_json`.
+# A row as an object, encoded by its fields; null is what a missing one is.
+_Row = msgspec.defstruct(
+    "_Row", [(name, Any, None) for name in (*RECORD_COLUMNS, "ingest_seq")], omit_defaults=True, gc=False
+)
+_DETAIL = RECORD_COLUMNS.index("detail")
+_NUL = "\\u0000"  # as JSON has it
+
+
+def rows_json(rows: Sequence[tuple[Any, ...]], numbers: Sequence[int] = ()) -> str:
+    """`record_row` tuples, with their arrival numbers where these are given, as the parameter of `usage_insert_json`.
 
     Its texts have no NUL character, and no batch may ever be refused for one: it becomes U+FFFD.
     """
-    return msgspec.json.encode([dict(zip(columns, map(_plain, row), strict=True)) for row in rows]).decode()
+    said = _objects(rows, numbers)
+    if _NUL in said:  # or a backslash before such letters, which does no harm
+        said = _objects([tuple(map(_without_nul, row)) for row in rows], numbers)
+    return said
 
 
-def _plain(value: Any) -> Any:
-    if type(value) is str:
-        return value.replace("\0", "\ufffd")
-    return "\\x" + value.hex() if type(value) is bytes else value
+def _objects(rows: Sequence[tuple[Any, ...]], numbers: Sequence[int]) -> str:
+    numbered = zip(rows, numbers or repeat(None, len(rows)), strict=True)
+    made = [_Row(*r[:_DETAIL], "\\x" + r[_DETAIL].hex(), *r[_DETAIL + 1 :], number) for r, number in numbered]
+    return msgspec.json.encode(made).decode()
+
+
+def _without_nul(value: Any) -> Any:
+    return value.replace("\0", "\ufffd") if type(value) is str else value
 
 
 def record_of(row: Sequence[Any]) -> UsageRecord:

@@ -8,11 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from joytoken.store.record import STARTED, rows_json, usage_insert_json, usage_insert_sql
-from joytoken.store.schema import RECORD_COLUMNS
 from joytoken.store.usage_months import LAST_SEQ, Months, month_of, table_of
 
 _INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
-_NUMBERED = ("ingest_seq", *RECORD_COLUMNS)
 _NEXT = "SELECT nextval('usage_blank_ingest_seq_seq') FROM generate_series(1, %s)"
 Rows = Sequence[tuple[Any, ...]]
 
@@ -28,7 +26,7 @@ def insert_records(conn: sa.Connection, rows: Rows, months: Months) -> int:
             return conn.exec_driver_sql(_json(table), (rows_json(rows),)).rowcount
         numbers = sorted(conn.exec_driver_sql(_NEXT, (len(rows),)).scalars())
         return sum(
-            conn.exec_driver_sql(_json(name, numbered=True), (rows_json(part, _NUMBERED),)).rowcount
+            conn.exec_driver_sql(_json(name, numbered=True), (_numbered_json(part),)).rowcount
             for name, part in _by_month(zip(numbers, rows, strict=True)).items()
         )
     last = int(conn.exec_driver_sql(LAST_SEQ).scalar_one())
@@ -36,6 +34,10 @@ def insert_records(conn: sa.Connection, rows: Rows, months: Months) -> int:
     if table is not None and conn.exec_driver_sql(f"SELECT max(ingest_seq) FROM {table}").scalar_one() == last:  # noqa: S608
         return _insert(conn, table, rows)
     return sum(_insert(conn, name, part, numbered=True) for name, part in _by_month(enumerate(rows, last + 1)).items())
+
+
+def _numbered_json(numbered: Rows) -> str:
+    return rows_json([row[1:] for row in numbered], [row[0] for row in numbered])
 
 
 def _by_month(numbered: Any) -> dict[str, list[tuple[Any, ...]]]:
