@@ -23,10 +23,10 @@ class Mutant(NamedTuple):
     wrong: str
 
 
-_WORKERS, _LEDGER = "joytoken.store.ledger_workers", "joytoken.store.ledger_operator"
+_WORKERS, _ORDERS = "joytoken.store.ledger_workers", "joytoken.store.ledger_orders"
 _LATE = "joytoken.store.ledger_late"
 _FLUSHER, _JOURNAL = "joytoken.escrow.flusher", "joytoken.escrow.journal"
-_ENGINE, _RECOVERY = "joytoken.escrow.engine", "joytoken.escrow.recovery"
+_HOLDS, _RECOVERY = "joytoken.escrow.holds", "joytoken.escrow.recovery"
 
 MUTANTS = (
     Mutant("watermark", _WORKERS, "WorkerLedger._flush", "if batch.upto > applied:", "applied = 0\n        if True:"),
@@ -37,11 +37,14 @@ MUTANTS = (
     ),
     Mutant("fence on grant", _WORKERS, "WorkerLedger._grant", '_fence(conn, worker_id, epoch, "live")', "pass"),
     Mutant("availability check", _WORKERS, "_share", "if available <= 0:", "available = 4 * target\n    if 0:"),
-    Mutant("settle cap", _ENGINE, "Escrow.settle", "amount + min(cost - amount, free)", "cost"),
-    Mutant("idempotence of settle", _ENGINE, "Escrow.settle", "if outcome is not None:", "if False:"),
-    Mutant("idempotence of top-up", _LEDGER, "_earlier", "if tx is None:", "if True:"),
-    Mutant("replay skipped", _RECOVERY, "_file", "_read(replay)", "([], {})"),
-    Mutant("open holds skipped", _RECOVERY, "_file", "+ _resolve(unsettled, max(replay.last_seq, applied), at_us)", ""),
+    Mutant("settle cap", _HOLDS, "Holds.settle", "amount + min(cost - amount, free)", "cost"),
+    Mutant("idempotence of settle", _HOLDS, "Holds.settle", "if outcome is not None:", "if False:"),
+    Mutant("idempotence of top-up", _ORDERS, "earlier_act", "if tx is None:", "if True:"),
+    Mutant("replay skipped", _RECOVERY, "_file", "_read(replay, filing)", "{}"),
+    Mutant(
+        "open holds skipped", _RECOVERY, "_file",
+        "for row in _resolve(unsettled, max(replay.last_seq, applied), at_us):", "for row in ():",
+    ),
     Mutant("late charge not capped", _LATE, "_capped", "charged = min(charged, max(room, 0))", "pass"),
     Mutant("late records forgotten", _LATE, "LateLedger._flush_late", "if settles:", "if False:"),
     Mutant("leases kept on abandonment", _LATE, "LateLedger.abandon", "return_leases(conn, worker_id, epoch)", "{}"),
