@@ -4,6 +4,8 @@ Writers run at READ COMMITTED and lock what they change; readers see one moment 
 waits without bound: locks, statements, idle transactions and silent connections all have their limit.
 """
 
+import importlib
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -59,14 +61,43 @@ def lock_briefly(conn: sa.Connection) -> None:
         conn.exec_driver_sql(f"SET LOCAL lock_timeout = {_BRIEFLY_MS}")
 
 
+def _one_by_one() -> Any:
+    """A cursor that sends the rows of an `executemany` one after the other.
+
+    Psycopg would send them as a pipeline, behind whose end another message goes to the server. That one ends the pause
+    that the server has begun to time: a process that stands still from there on keeps its locks for ever.
+    """
+    psycopg = importlib.import_module("psycopg")
+
+    class OneByOne(psycopg.Cursor):  # type: ignore[misc, name-defined]
+        _sum = -1
+
+        def execute(self, *args: Any, **more: Any) -> Any:
+            self._sum = -1
+            return super().execute(*args, **more)
+
+        def executemany(self, query: Any, params_seq: Iterable[Any]) -> None:
+            count = 0
+            for params in params_seq:
+                super().execute(query, params)
+                count += super().rowcount
+            self._sum = count
+
+        @property
+        def rowcount(self) -> int:
+            return int(self._sum if self._sum >= 0 else super().rowcount)
+
+    return OneByOne
+
+
 def postgres_engine(url: sa.URL, busy_ms: int, options: dict[str, Any]) -> sa.Engine:
     """An engine for a ``postgresql://`` URL: psycopg 3, bounded waits, dead connections replaced."""
-    arguments = {"connect_timeout": CONNECT_S, "application_name": "joytoken", **_KEEPALIVE}
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT_S, "application_name": "joytoken", **_KEEPALIVE}
     # What the URL says itself goes first.
     arguments = {name: value for name, value in arguments.items() if name not in url.query}
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
-        connect_args=arguments,
+        connect_args={**arguments, "cursor_factory": _one_by_one()},
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_recycle=RECYCLE_S,
