@@ -1,6 +1,7 @@
 """The fenced blocks of the documents, and what their info strings say.
 
-```bash run               is run, in order, in one shell for each document; python and ts likewise
+```bash run               is run, in order, in one shell for each document; python likewise; ts and go after them,
+                          those of all documents together: each a module, or a main.go, of its own
 ```text prints            right after such a block: what it prints; `…` stands for anything within a line,
                           a line of `…` alone for any lines, and runs of spaces count as one
 ```bash not-run: reason   is only read
@@ -10,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMANDS = frozenset({"bash", "sh", "console", "python", "ts", "js"})
+COMMANDS = frozenset({"bash", "sh", "console", "python", "ts", "js", "go"})
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +26,14 @@ DOCUMENTS = sorted(
 BLOCKS = {name: blocks(ROOT / name, ROOT) for name in DOCUMENTS}
 RUN = {name: [block for block in found if block.mark == "run"] for name, found in BLOCKS.items()}
 NODE_MODULES = ROOT / "tests" / "sdk" / "typescript" / "node_modules"
+SDKS = ROOT / "sdks"
+TYPESCRIPT = SDKS / "typescript" / "node_modules"
+STRIP = Path(__file__).parent / "strip.mjs"
+GO_MODULE = f"""module block
+go 1.23
+require joytoken.example/sdk-go v0.0.0
+replace joytoken.example/sdk-go => {SDKS / "go"}
+"""
 READERS_SERVER = "127.0.0.1:8080"  # where the documents suppose a server of the reader's
 PATIENCE_S = 240
 _MARK = "=== block "
@@ -61,10 +70,13 @@ def environment(served: Gateway, command: Path) -> dict[str, str]:
     """What a reader has set by then: the address, the two keys, and `joytoken` on the path."""
     return served.env | {
         "JOY_TOKEN_URL": served.url,
+        "JOY_TOKEN_API_BASE_URL": served.url,
         "JOY_TOKEN_API_KEY": served.api_key,
         "JOY_TOKEN_ADMIN_KEY": served.admin_key,
         "PATH": os.pathsep.join([str(command.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "NO_PROXY": "*",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=mod",
     }
 
 
@@ -77,8 +89,16 @@ def script_of(chosen: list[Block]) -> str:
             parts.append(block.text)
         elif block.language == "python":
             parts.append(f"python - <<'END_OF_PYTHON'\n{block.text}END_OF_PYTHON")
+        elif block.language == "go":
+            parts.append(f"mkdir block{number}; cat > block{number}/main.go <<'END_OF_GO'\n{block.text}END_OF_GO")
+            parts.append(f"cat > block{number}/go.mod <<'END_OF_MODULE'\n{GO_MODULE}END_OF_MODULE")
+            parts.append(f"(cd block{number} && go run .)")
         else:
-            parts.append(f"cat > block{number}.mjs <<'END_OF_TS'\n{block.text}END_OF_TS\nnode block{number}.mjs")
+            parts.append(f"cat > block{number}.mts <<'END_OF_TS'\n{block.text}END_OF_TS")
+            parts.append(
+                f"node {shlex.quote(str(STRIP))} {shlex.quote(str(TYPESCRIPT))} block{number}.mts block{number}.mjs"
+            )
+            parts.append(f"node block{number}.mjs")
     return "\n".join(parts) + "\n"
 
 
@@ -120,13 +140,29 @@ def test_commands(name: str, served: Gateway, joytoken_command: Path, tmp_path: 
     served.verify()
 
 
-# Node.js and its packages are there after `make test-npm`, and in CI; the Python tests alone do without.
-if (NODE_MODULES / "openai").is_dir():
+def in_language(language: str) -> list[Block]:
+    """The blocks of one language in all documents; there must be some."""
+    chosen = [block for name in DOCUMENTS for block in RUN[name] if block.language == language]
+    assert chosen
+    return chosen
+
+
+# Node.js, Go and what they need are there after `make test-sdks`, and in CI; the Python tests alone do without.
+if (NODE_MODULES / "openai").is_dir() and (TYPESCRIPT / "typescript").is_dir():
 
     def test_typescript(served: Gateway, joytoken_command: Path, tmp_path: Path) -> None:
-        (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-        chosen = [block for name in DOCUMENTS for block in RUN[name] if block.language == "ts"]
-        assert chosen
+        (tmp_path / "node_modules" / "@joytoken").mkdir(parents=True)
+        (tmp_path / "node_modules" / "openai").symlink_to(NODE_MODULES / "openai")
+        for package in ("client-sdk-ts", "agent-sdk-ts"):
+            (tmp_path / "node_modules" / "@joytoken" / package).symlink_to(SDKS / "typescript" / package)
+        chosen = in_language("ts")
+        check(chosen, run(chosen, served, joytoken_command, tmp_path))
+
+
+if (SDKS / "go").is_dir() and (shutil.which("go") or (Path(sys.executable).parent / "go").exists()):
+
+    def test_go(served: Gateway, joytoken_command: Path, tmp_path: Path) -> None:
+        chosen = in_language("go")
         check(chosen, run(chosen, served, joytoken_command, tmp_path))
 
 

@@ -95,7 +95,7 @@ def test_the_locks_agree(tracked):
 
 
 def test_the_locks_name_no_index_and_pin_by_hash(tracked):
-    for name in ("requirements/runtime.txt", "requirements/dev.txt"):
+    for name in ("requirements/runtime.txt", "requirements/dev.txt", "requirements/go.txt"):
         lines = tracked[name].splitlines()
         assert not [line for line in lines if "://" in line or line.startswith("-")]
         entries = re.split(r"\n(?=\S)", tracked[name])
