@@ -1,8 +1,10 @@
 """The vectors that the SDKs share are well formed, so that a runner in any language can rely on their shape."""
 
 import json
+from decimal import Decimal, localcontext
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "spec" / "vectors" / "sdk"
@@ -66,3 +68,23 @@ def test_names_that_are_made_of_ids_are_short_and_safe():
     for table in ("child-run-ids", "state-files"):
         made = [case["expect"] for case in TABLES[table]["cases"]]
         assert len(set(made)) == len(made)
+
+
+def test_judges_of_their_own_agree():
+    """What an independent library can decide, it decides alike."""
+    for case in TABLES["schema-checks"]["cases"]:
+        judge = jsonschema.Draft202012Validator(case["input"]["schema"])
+        assert judge.is_valid(case["input"]["value"]) == case["expect"], case["name"]
+    for case in TABLES["credits"]["cases"]:
+        with localcontext(prec=60):
+            assert sum(map(Decimal, filter(None, case["input"])), Decimal(0)) == Decimal(case["expect"]), case["name"]
+    for case in TABLES["tool-arguments"]["cases"]:
+        try:
+            read = json.loads(case["input"] or "{}")
+        except ValueError:
+            read = {"raw": case["input"]}
+        assert read == case["expect"], case["name"]
+    for case in TABLES["tool-results"]["cases"]:
+        given = case["input"]
+        made = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+        assert made == case["expect"], case["name"]
