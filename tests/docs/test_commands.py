@@ -150,13 +150,30 @@ def in_language(language: str) -> list[Block]:
 # Node.js, Go and what they need are there after `make test-sdks`, and in CI; the Python tests alone do without.
 if (NODE_MODULES / "openai").is_dir() and (TYPESCRIPT / "typescript").is_dir():
 
-    def test_typescript(served: Gateway, joytoken_command: Path, tmp_path: Path) -> None:
+    @pytest.fixture
+    def project(tmp_path: Path) -> Path:
+        """A folder in which the packages that the blocks import are installed."""
         (tmp_path / "node_modules" / "@joytoken").mkdir(parents=True)
         (tmp_path / "node_modules" / "openai").symlink_to(NODE_MODULES / "openai")
         for package in ("client-sdk-ts", "agent-sdk-ts"):
             (tmp_path / "node_modules" / "@joytoken" / package).symlink_to(SDKS / "typescript" / package)
+        return tmp_path
+
+    def test_typescript(served: Gateway, joytoken_command: Path, project: Path) -> None:
         chosen = in_language("ts")
-        check(chosen, run(chosen, served, joytoken_command, tmp_path))
+        check(chosen, run(chosen, served, joytoken_command, project))
+
+    def test_typescript_is_well_typed(project: Path) -> None:
+        """A block is strict TypeScript, though types are only taken out before it is run."""
+        names = []
+        for block in in_language("ts"):
+            names.append(re.sub(r"\W", "-", block.place) + ".mts")
+            (project / names[-1]).write_text(block.text, encoding="utf-8")
+        command = ["node", str(TYPESCRIPT / "typescript" / "bin" / "tsc"), "--noEmit", "--strict", "--skipLibCheck"]
+        command += ["--module", "nodenext", "--target", "es2022"]
+        command += ["--typeRoots", str(TYPESCRIPT / "@types"), "--types", "node", *names]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
 
 
 if (SDKS / "go").is_dir() and (shutil.which("go") or (Path(sys.executable).parent / "go").exists()):
