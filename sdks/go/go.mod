@@ -1,0 +1,3 @@
+module joytoken.example/sdk-go
+
+go 1.23

@@ -1,0 +1,81 @@
+package tooldef
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// ChatMessage is one message of a chat, as it is on the wire.
+type ChatMessage struct {
+	// Role is system, developer, user, assistant or tool.
+	Role string `json:"role"`
+	// Content is a text, a list of content parts, or nil (null on the wire).
+	Content any `json:"content"`
+	// Name names the speaker or, in a message of role tool, the tool.
+	Name string `json:"name,omitempty"`
+	// ToolCallID says which call a message of role tool answers.
+	ToolCallID string `json:"tool_call_id,omitempty"`
+	// ToolCalls are the calls that an assistant message asks for.
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+}
+
+// ToolCall is a model's wish to have a tool called.
+type ToolCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Function ToolFunction `json:"function"`
+	// ThoughtSignature must come back to the provider unchanged on the next turn.
+	ThoughtSignature string `json:"thought_signature,omitempty"`
+	// ExtraContent is a provider's own, and must come back unchanged. Its numbers are json.Number, so that none is rounded.
+	ExtraContent map[string]any `json:"extra_content,omitempty"`
+}
+
+// UnmarshalJSON reads a call; the numbers of its extra content stay as they are written.
+func (c *ToolCall) UnmarshalJSON(data []byte) error {
+	type plain ToolCall
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	return decoder.Decode((*plain)(c))
+}
+
+// ToolFunction is the function of a call.
+type ToolFunction struct {
+	Name string `json:"name"`
+	// Arguments is a JSON text, as the model wrote it.
+	Arguments string `json:"arguments"`
+}
+
+// ChatTool declares a tool to a model.
+type ChatTool struct {
+	// Type is "function", or the type of a tool that the provider runs itself; such a tool is flat on the wire.
+	Type     string           `json:"type"`
+	Function ChatToolFunction `json:"function"`
+
+	SearchContextSize string         `json:"search_context_size,omitempty"`
+	UserLocation      any            `json:"user_location,omitempty"`
+	VectorStoreIDs    []string       `json:"vector_store_ids,omitempty"`
+	MaxNumResults     *int           `json:"max_num_results,omitempty"`
+	Filters           map[string]any `json:"filters,omitempty"`
+	RankingOptions    any            `json:"ranking_options,omitempty"`
+}
+
+// ChatToolFunction is what a model is told of a function.
+type ChatToolFunction struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// Parameters is a JSON Schema of type object.
+	Parameters map[string]any `json:"parameters,omitempty"`
+}
+
+// MarshalJSON writes a function nested, and any other type flat, without a function.
+func (t ChatTool) MarshalJSON() ([]byte, error) {
+	type plain ChatTool
+	if t.Type == "function" || t.Type == "" {
+		t.Type = "function"
+		return json.Marshal(plain(t))
+	}
+	return json.Marshal(struct {
+		plain
+		Function *struct{} `json:"function,omitempty"`
+	}{plain: plain(t)})
+}
