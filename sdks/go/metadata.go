@@ -130,7 +130,12 @@ func (c *ChatCompletionChunk) RequestID() string { return RequestIDFromMetadata(
 func (r *Response) RequestID() string { return RequestIDFromMetadata(r.Metadata) }
 
 // RequestID names the call for GetReceipt; empty where the gateway gave none.
-func (e *ResponseStreamEvent) RequestID() string { return RequestIDFromMetadata(e.Metadata) }
+func (e *ResponseStreamEvent) RequestID() string {
+	if e.Response != nil {
+		return firstText(e.Response.RequestID(), RequestIDFromMetadata(e.Metadata))
+	}
+	return RequestIDFromMetadata(e.Metadata)
+}
 
 // RequestID names the call for GetReceipt; empty where the gateway gave none.
 func (r *ImageGenerationResponse) RequestID() string { return RequestIDFromMetadata(r.Metadata) }

@@ -265,6 +265,9 @@ func (e *ResponseStreamEvent) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	e.Error = errorObject(wire.Error)
+	if e.Type == "error" && e.Error == nil {
+		_ = json.Unmarshal(data, &e.Error)
+	}
 	e.Metadata, _ = readMetadata(wire.Metadata)
 	return nil
 }
