@@ -17,10 +17,16 @@ func (c *Client) askChatStream(
 	if err != nil {
 		return nil, err
 	}
-	defer stream.Close()
+	return stream.Collect(onText)
+}
+
+// Collect reads the stream to its end, puts its chunks together to the answer that they are, and closes it. Text is told
+// as it comes, where onText is not nil.
+func (s *ChatCompletionStream) Collect(onText func(delta string)) (*ChatCompletionResponse, error) {
+	defer s.Close()
 	answer := chatAssembly{}
 	for {
-		chunk, err := stream.Recv()
+		chunk, err := s.Recv()
 		if errors.Is(err, io.EOF) {
 			return answer.response(), nil
 		}

@@ -3,6 +3,7 @@ package tooldef
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 )
 
 // ChatMessage is one message of a chat, as it is on the wire.
@@ -17,6 +18,55 @@ type ChatMessage struct {
 	ToolCallID string `json:"tool_call_id,omitempty"`
 	// ToolCalls are the calls that an assistant message asks for.
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+	// Extra has what a provider added, such as reasoning_content. It goes back unchanged; numbers are json.Number.
+	Extra map[string]any `json:"-"`
+}
+
+var messageFields = []string{"role", "content", "name", "tool_call_id", "tool_calls"}
+
+// UnmarshalJSON reads a message; fields of a provider's own are kept in Extra.
+func (m *ChatMessage) UnmarshalJSON(data []byte) error {
+	type plain ChatMessage
+	if err := unmarshalExact(data, (*plain)(m)); err != nil {
+		return err
+	}
+	m.Extra = nil
+	var extra map[string]any
+	if err := unmarshalExact(data, &extra); err != nil {
+		return err
+	}
+	for _, name := range messageFields {
+		delete(extra, name)
+	}
+	if len(extra) > 0 {
+		m.Extra = extra
+	}
+	return nil
+}
+
+// MarshalJSON writes a message with its Extra; the fields of the struct go over it.
+func (m ChatMessage) MarshalJSON() ([]byte, error) {
+	type plain ChatMessage
+	data, err := json.Marshal(plain(m))
+	if err != nil || len(m.Extra) == 0 {
+		return data, err
+	}
+	whole := maps.Clone(m.Extra)
+	var own map[string]json.RawMessage
+	if err := json.Unmarshal(data, &own); err != nil {
+		return nil, err
+	}
+	for name, value := range own {
+		whole[name] = value
+	}
+	return json.Marshal(whole)
+}
+
+// unmarshalExact reads JSON whose numbers stay as they are written, in values of kind any.
+func unmarshalExact(data []byte, target any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	return decoder.Decode(target)
 }
 
 // ToolCall is a model's wish to have a tool called.
@@ -33,9 +83,7 @@ type ToolCall struct {
 // UnmarshalJSON reads a call; the numbers of its extra content stay as they are written.
 func (c *ToolCall) UnmarshalJSON(data []byte) error {
 	type plain ToolCall
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	return decoder.Decode((*plain)(c))
+	return unmarshalExact(data, (*plain)(c))
 }
 
 // ToolFunction is the function of a call.
