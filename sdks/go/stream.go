@@ -1,6 +1,7 @@
 package joytoken
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -115,9 +116,12 @@ func (s *eventStream) readError(err error) error {
 	return s.client.transportError(s.callerCtx, s.ctx, err)
 }
 
-// decode reads one event, which must be a JSON object; one with an error is that error.
+// decode reads one event, which must be a JSON object.
 func (s *eventStream) decode(data []byte, event any) error {
-	if err := json.Unmarshal(data, event); err != nil || data[0] != '{' && !json.Valid(data) {
+	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		return errors.New("joytoken: an event of the stream is no JSON object")
+	}
+	if err := json.Unmarshal(data, event); err != nil {
 		return fmt.Errorf("joytoken: an event of the stream is no JSON of the expected shape: %w", err)
 	}
 	return nil
