@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from joytoken.domain.record import UsageRecord
-from joytoken.store.record import RECORD_LIST, record_of, record_row, usage_insert_sql
+from joytoken.store.record import (
+    GROUPS,
+    RECORD_LIST,
+    empty_groups,
+    insert_places,
+    record_of,
+    record_row,
+    usage_insert_sql,
+)
 from joytoken.store.schema import RECORD_COLUMNS
 from tests.store import making
 
@@ -17,6 +25,25 @@ def test_the_row_is_in_the_order_of_the_columns():
         "epoch": 4,
         "seq": 5,
     }
+
+
+def bare(number, **fields):
+    """A record that has nothing of any group but these fields."""
+    return UsageRecord(f"req-{number:032x}", started_us=making.record(1).started_us, **fields)
+
+
+@pytest.mark.parametrize("group", range(len(GROUPS)))
+@pytest.mark.parametrize("count", [1, 5, 300])
+def test_one_record_that_has_something_of_a_group_brings_its_columns(database, group, count):
+    """Also a nought where nothing would be null."""
+    for field in GROUPS[group]:
+        kind = str(UsageRecord.__annotations__[field])
+        value = 0 if "None" in kind else 1 if kind.endswith("int'>") else "x"
+        more = {"cost": 1} if field == "shortfall" else {}
+        made = [bare(number) for number in range(count - 1)] + [bare(count, **{field: value}, **more)]
+        columns = list(zip(*[record_row(one, "w", 1, 1) for one in made], strict=True))
+        assert group not in empty_groups(columns)
+        assert len(empty_groups(columns)) == len(GROUPS) - 1
 
 
 @pytest.mark.parametrize("made", [making.record(1), making.record(2, streamed=False), UsageRecord("req-bare")])
@@ -39,3 +66,15 @@ def test_the_first_record_of_a_request_stays(database):
 def test_the_insert_has_a_mark_for_each_value_and_its_number():
     assert usage_insert_sql("usage_record_202611", 3).count("?") == 3 * len(RECORD_COLUMNS)
     assert usage_insert_sql("usage_record_202611", 3, numbered=True).count("?") == 3 * (len(RECORD_COLUMNS) + 1)
+    without = tuple(range(len(GROUPS)))
+    assert usage_insert_sql("usage_record_202611", 3, without).count("?") == 3 * len(insert_places(without))
+
+
+def test_batches_of_records_with_and_without_each_group_come_back(database):
+    full = [making.record(number) for number in range(300, 700)]
+    mixed = [making.record(number) if number % 7 else bare(number) for number in range(700, 1000)]
+    for batch in ([bare(number) for number in range(300)], full, mixed):
+        making.fill(database, batch)
+    with database.read() as conn:
+        rows = conn.exec_driver_sql(f"SELECT {RECORD_LIST} FROM usage_record ORDER BY ingest_seq").all()
+    assert [record_of(row) for row in rows] == [bare(number) for number in range(300)] + full + mixed

@@ -20,7 +20,9 @@ from joytoken.escrow.journal import CALLED, HOLD, PROGRESS, SETTLE, HoldBody, Re
 from joytoken.escrow.terms import Closed, RecoveryReport
 from joytoken.store.engine import StoreUnavailable
 from joytoken.store.ledger import Batch, Ledger, SettleRow
+from joytoken.store.ledger_batch import sum_charges
 from joytoken.store.ledger_types import LeaseGone
+from joytoken.store.record import record_row
 
 BATCH_RECORDS = 1_000
 _LOCK = ".lock"
@@ -172,10 +174,11 @@ class _Filing:
                 self._send()
 
     def _send(self) -> None:
-        self._wait()
         if self._rows:
-            batch = Batch(self._rows[-1][0], self._rows, {}, self._at_us)
+            rows = [record_row(record, self._worker, self._epoch, seq) for seq, _, _, record in self._rows]
+            batch = Batch(self._rows[-1][0], self._rows, {}, self._at_us, charges=sum_charges(self._rows), rows=rows)
             self._rows = []
+            self._wait()
             self._underway = self._pool.submit(self._bring, self._worker, self._epoch, batch)
 
     def _wait(self) -> None:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable
-from operator import attrgetter
+from operator import itemgetter
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from joytoken.domain.record import UsageRecord
 from joytoken.store.ledger_book import Standing
 from joytoken.store.ledger_grants import burn_batch
 from joytoken.store.ledger_types import Batch, SettleRow
-from joytoken.store.schema import settle_conflict, usage_record
+from joytoken.store.schema import RECORD_COLUMNS, settle_conflict, usage_record
 
 PLATFORM = (QUOTA_ISSUED, REVENUE, SHORTFALL)
 
@@ -35,8 +36,16 @@ def charges_of(settles: list[SettleRow], batch: Batch) -> dict[str, int]:
     """What a batch, or the part of it that is new, charges on each account."""
     if batch.charges and len(settles) == len(batch.settles):
         return {name: charged for name, charged in batch.charges.items() if charged}
-    charges: dict[str, int] = {}
+    return sum_charges(settles)
+
+
+def sum_charges(settles: Iterable[SettleRow]) -> dict[str, int]:
+    """What settles charge on each account."""
+    sums: dict[tuple[str, ...], int] = {}
     for _, accounts, charged, _ in settles:
+        sums[accounts] = sums.get(accounts, 0) + charged
+    charges: dict[str, int] = {}
+    for accounts, charged in sums.items():
         if charged:
             for name in accounts:
                 charges[name] = charges.get(name, 0) + charged
@@ -56,15 +65,27 @@ PROVED = (
     "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "audio_output_tokens", "reasoning_tokens",
     "price_id", "usd_per_credit", "hold", "cost", "charged", "shortfall", "provider_cost_usd", "ending", "usage_source",
 )  # fmt: skip
-_proved = attrgetter(*PROVED)
-_LINE = " ".join(["%s"] * len(PROVED))
+_proved = itemgetter(*[RECORD_COLUMNS.index(name) for name in PROVED])
+_lines = msgspec.json.Encoder().encode_lines
 
 
-def batch_reason(records: Iterable[UsageRecord]) -> str:
-    """How many records a batch has, and a digest of them: so the hash chain covers each record too."""
-    lines = [_LINE % _proved(record) for record in records]
-    digest = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
-    return f"{len(lines)} records {digest}"
+def batch_reason(rows: Iterable[tuple[Any, ...]]) -> str:
+    """How many `record_row` tuples a batch has, and a digest of them: so the hash chain covers each record too.
+
+    The digest is of a line for each: its values as JSON has them, but texts as they are, so that a database writes
+    the same line without knowing what JSON escapes.
+    """
+    proved = list(map(_proved, rows))
+    said = _lines(proved)
+    if b"\\" in said:  # something was escaped
+        said = "".join([f"[{','.join(map(_said, values))}]\n" for values in proved]).encode()
+    return f"{len(proved)} records {hashlib.blake2b(said, digest_size=16).hexdigest()}"
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "null"
+    return f'"{value}"' if type(value) is str else str(value)
 
 
 def known_ids(conn: sa.Connection, request_ids: Iterable[str]) -> set[str]:

@@ -17,9 +17,9 @@ from joytoken.store.ledger_batch import (
     PLATFORM,
     batch_reason,
     burn_mixed,
-    charges_of,
     known_settles,
     settle_conflict_row,
+    sum_charges,
     usage_amounts,
 )
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, post, save
@@ -119,9 +119,10 @@ class LateLedger(WorkerLedger):
         batch: Batch,
     ) -> None:
         records = [record for _, _, _, record in settles]
-        self._insert(conn, [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles])
+        rows = [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
+        self._insert(conn, rows)
         short = sum(record.shortfall for record in records)
-        charges = charges_of(settles, batch)
+        charges = sum_charges(settles)  # they may be capped by now
         tx_id = post(
             conn,
             "usage",
@@ -130,7 +131,7 @@ class LateLedger(WorkerLedger):
             at_us=batch.at_us,
             batch=f"{worker_id}/{epoch}/{batch.upto}",
             actor=worker_id,
-            reason=batch_reason(records),
+            reason=batch_reason(rows),
         )
         burn_mixed(conn, tx_id, charges, standings)
         save(conn, standings.values())

@@ -225,7 +225,7 @@ class WorkerLedger:
             return self._flush(worker_id, epoch, batch, lost, recovering=recovering, sift=True)
 
     def _flush(self, worker_id: str, epoch: int, batch: Batch, lost: Lost, *, recovering: bool, sift: bool) -> Flushed:
-        with self._db.write(durable=self.durable) as conn:
+        with self._db.write(durable=self.durable, bulk=recovering) as conn:
             applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")
             if batch.upto > applied:
                 settles = batch.settles
@@ -256,7 +256,8 @@ class WorkerLedger:
         names = sorted({*charges, *returns})
         standings = lock_accounts(conn, [*names, *PLATFORM] if settles else names)
         if settles:
-            rows = [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
+            made = batch.rows if len(batch.rows) == len(settles) else []
+            rows = made or [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
             if self._insert(conn, rows) != len(rows):
                 raise _Repeated
             short = sum(record.shortfall for _, _, _, record in settles)
@@ -268,7 +269,7 @@ class WorkerLedger:
                 at_us=batch.at_us,
                 batch=f"{worker_id}/{epoch}/{batch.upto}",
                 actor=worker_id,
-                reason=batch_reason([record for _, _, _, record in settles]),
+                reason=batch_reason(rows),
             )
             burn_mixed(conn, tx_id, charges, standings)
         for name in names:

@@ -1,20 +1,26 @@
 """The one insert that every request pays for: usage records into the tables of their months, many in one statement."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 
-from joytoken.store.record import STARTED, rows_json, usage_insert_json, usage_insert_sql
+from joytoken.store.record import (
+    STARTED,
+    empty_groups,
+    insert_places,
+    rows_json,
+    usage_insert_json,
+    usage_insert_sql,
+)
 from joytoken.store.usage_months import LAST_SEQ, Months, month_of, table_of
 
 _INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
 _NEXT = "SELECT nextval('usage_blank_ingest_seq_seq') FROM generate_series(1, %s)"
 Rows = Sequence[tuple[Any, ...]]
 
-_sqlite = functools.cache(usage_insert_sql)
 _json = functools.cache(usage_insert_json)
 
 
@@ -24,35 +30,42 @@ def insert_records(conn: sa.Connection, rows: Rows, months: Months) -> int:
     if conn.dialect.name != "sqlite":
         if table is not None:
             return conn.exec_driver_sql(_json(table), (rows_json(rows),)).rowcount
-        numbers = sorted(conn.exec_driver_sql(_NEXT, (len(rows),)).scalars())
+        drawn = sorted(conn.exec_driver_sql(_NEXT, (len(rows),)).scalars())
         return sum(
-            conn.exec_driver_sql(_json(name, numbered=True), (_numbered_json(part),)).rowcount
-            for name, part in _by_month(zip(numbers, rows, strict=True)).items()
+            conn.exec_driver_sql(_json(name, numbered=True), (rows_json(part, numbers),)).rowcount
+            for name, numbers, part in _by_month(drawn, rows)
         )
     last = int(conn.exec_driver_sql(LAST_SEQ).scalar_one())
     # Where the table has the last one, SQLite numbers on by itself, which costs a microsecond less for each record.
     if table is not None and conn.exec_driver_sql(f"SELECT max(ingest_seq) FROM {table}").scalar_one() == last:  # noqa: S608
         return _insert(conn, table, rows)
-    return sum(_insert(conn, name, part, numbered=True) for name, part in _by_month(enumerate(rows, last + 1)).items())
+    numbers = range(last + 1, last + 1 + len(rows))
+    return sum(_insert(conn, name, part, own) for name, own, part in _by_month(numbers, rows))
 
 
-def _numbered_json(numbered: Rows) -> str:
-    return rows_json([row[1:] for row in numbered], [row[0] for row in numbered])
+def _by_month(numbers: Iterable[int], rows: Rows) -> list[tuple[str, list[int], list[tuple[Any, ...]]]]:
+    """Each month's table, arrival numbers and rows: the numbers keep the order that the tables do not."""
+    found: dict[str, tuple[list[int], list[tuple[Any, ...]]]] = {}
+    for number, row in zip(numbers, rows, strict=True):
+        own, part = found.setdefault(table_of(month_of(row[STARTED])), ([], []))
+        own.append(number)
+        part.append(row)
+    return [(name, *parts) for name, parts in found.items()]
 
 
-def _by_month(numbered: Any) -> dict[str, list[tuple[Any, ...]]]:
-    """Rows with their numbers, by table: the numbers keep the order that the tables do not."""
-    found: dict[str, list[tuple[Any, ...]]] = {}
-    for number, row in numbered:
-        found.setdefault(table_of(month_of(row[STARTED])), []).append((number, *row))
-    return found
-
-
-def _insert(conn: sa.Connection, table: str, rows: Rows, *, numbered: bool = False) -> int:
-    new = at = 0
+def _insert(conn: sa.Connection, table: str, rows: Rows, numbers: Sequence[int] = ()) -> int:
+    """Insert rows of one month, with their arrival numbers where these are given; returns how many were new."""
+    columns = list(zip(*rows, strict=True))
+    without = empty_groups(columns)
+    wanted = [columns[at] for at in insert_places(without)]
+    if numbers:
+        wanted.insert(0, tuple(numbers))
+    values = list(chain.from_iterable(zip(*wanted, strict=True)))
+    new, at, width = 0, 0, len(wanted)
     for size in _INSERT_ROWS:
         while len(rows) - at >= size:
-            flat = tuple(chain.from_iterable(rows[at : at + size]))
-            new += conn.exec_driver_sql(_sqlite(table, size, numbered=numbered), flat).rowcount
+            text = usage_insert_sql(table, size, without, numbered=bool(numbers))
+            part = tuple(values[at * width : (at + size) * width])
+            new += conn.exec_driver_sql(text, part).rowcount
             at += size
     return new

@@ -23,12 +23,14 @@ _u = usage_record.c
 
 def _text(name: str) -> sa.ColumnElement[str]:
     column = _u[name]
-    text = column if isinstance(column.type, sa.Text) else sa.cast(column, sa.Text)
-    return sa.func.coalesce(text, "None") if column.nullable else text
+    is_text = isinstance(column.type, sa.Text)
+    text = sa.literal('"').concat(column).concat('"') if is_text else sa.cast(column, sa.Text)
+    return sa.func.coalesce(text, "null") if column.nullable else text
 
 
 # The database writes the line: of so many columns fetched, Python would make millions of strings of its own.
-_said = functools.reduce(lambda line, name: line.concat(" ").concat(_text(name)), PROVED[1:], _text(PROVED[0]))
+_inside = functools.reduce(lambda line, name: line.concat(",").concat(_text(name)), PROVED[1:], _text(PROVED[0]))
+_said = sa.literal("[").concat(_inside).concat("]\n")
 _columns = (_u.worker, _u.epoch, _u.seq, _said)
 _flushes = (
     sa.select(ledger_tx.c.id, ledger_tx.c.batch, ledger_tx.c.reason)
@@ -95,7 +97,7 @@ def _brought(flush: str, count: int, digest: str, found: list[_Record]) -> Findi
 
 def digest_of(records: list[_Record]) -> str:
     """The digest of the content of a batch, or of what is left of it."""
-    return hashlib.blake2b("\n".join([row[3] for row in records]).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b("".join([row[3] for row in records]).encode(), digest_size=16).hexdigest()
 
 
 def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
@@ -104,4 +106,4 @@ def _stream(conn: sa.Connection, query: sa.Select[Any]) -> Iterator[Any]:
 
 
 def _id(record: _Record) -> str:
-    return str(record[3]).partition(" ")[0]
+    return str(record[3]).split('"', 2)[1]
