@@ -67,10 +67,9 @@ def cores() -> tuple[int, int]:
 
 
 def cores_of_many(servers: int) -> tuple[str, str]:
-    """Give as many cores to the measured servers, and the others to the stub and the load; one each, if too few."""
+    """Give as many cores to the measured servers, and those that are left to the stub and the load: all, if none is."""
     usable = [str(core) for core in sorted(os.sched_getaffinity(0))]
-    measured = servers if len(usable) > servers else 1
-    return ",".join(usable[:measured]), ",".join(usable[measured:] or usable)
+    return ",".join(usable[:servers]), ",".join(usable[servers:] or usable)
 
 
 def pinned(core: int | str, command: Sequence[str]) -> list[str]:

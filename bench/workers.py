@@ -1,8 +1,9 @@
 """What a second worker is worth, and how soon a killed one is replaced.
 
-With three cores or more, each worker has one, and the rate says what they serve. With two, the workers share one and
-the rate says nothing: it is the CPU time of a request, with two workers beside one, that says what two would serve on
-processors of their own. Both gateways run at once and are measured in turns, so that they see the same machine.
+Each worker may use a core of its own. With three cores or more, the stub and the load have others, and the rate is what
+two workers serve. With two, stub and load take their time on the same cores: then the rate says less than it would on
+free processors, and it is the CPU time of a request, with two workers beside one, that says what two would serve there.
+Both gateways run at once and are measured in turns, so that they see the same machine.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Scaling:
     two: Figures
     replaced_ms: list[float]
     cores: int  # that the workers had
+    shared: bool  # with the stub and the load
 
     @property
     def times(self) -> float:
@@ -70,15 +72,17 @@ def sentences(scaling: Scaling) -> list[str]:
     """Say what it comes to."""
     met = "met" if scaling.times >= TIMES_WANTED and not scaling.one.errors + scaling.two.errors else "missed"
     middle, most = statistics.median(scaling.replaced_ms), max(scaling.replaced_ms)
-    shared = f"a core each, and served {scaling.rate_times:.2f}×" if scaling.cores > 1 else "one core between them"
-    by_cpu = f"{WORKERS} workers serve {scaling.times:.2f}× as much as one with as much CPU time each"
+    by_cpu = (
+        f"{WORKERS} workers serve {scaling.times:.2f}× the requests of one, on processors that nothing else uses"
+        f" (by the CPU time of a request; ≥ {TIMES_WANTED:g}×: {met})."
+    )
+    beside = "which the stub and the load used too" if scaling.shared else "and the stub and the load others"
+    had = "1 core" if scaling.cores == 1 else f"{scaling.cores} cores"
+    by_rate = f"Here they had {had}, {beside}: {scaling.rate_times:.2f}× the requests a second."
     replaced = (
         f"After a `kill -9` of a worker, its replacement listened within {middle:.0f} ms (at most {most:.0f} ms)."
     )
-    return [
-        f"{by_cpu} (≥ {TIMES_WANTED:g}×: {met}). Here they had {shared}; the stub and the load had others.",
-        replaced,
-    ]
+    return [f"{by_cpu} {by_rate}", replaced]
 
 
 def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
@@ -105,7 +109,9 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
         figures = [median_figures(found, stream=False) for found in samples]
         for subject, found, made in zip(subjects, samples, figures, strict=True):
             subject.verify(None if made.errors else int(sum(sample["completed"] for sample in found)))
-    return Scaling(figures[0], figures[1], replaced_ms, len(own.split(",")))
+    return Scaling(
+        figures[0], figures[1], replaced_ms, len(own.split(",")), bool({*own.split(",")} & {*others.split(",")})
+    )
 
 
 def _run(subject: JoyToken, process: Process, stub: Stub, warm_s: float, window_s: float) -> dict[str, float]:
