@@ -33,7 +33,7 @@ help: ## List these verbs
 serve: $(VENV)/.package ## Run the gateway on port 7410; ARGS="--port 8000" is passed on
 	@exec $(BIN)/joytoken serve $(ARGS)
 
-test: check test-wheel $(NPM_PACKAGES) ## Everything that CI checks: check, the wheel, the npm clients, all tests
+test: check test-wheel test-sdks ## Everything that CI checks: check, the wheel, the SDKs, all tests
 	@echo "test: all tests, two at a time"
 	@$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 

@@ -81,7 +81,7 @@ def run(language: str, step: Step) -> bool:
 
 def main() -> int:
     """Run the suites of the languages that were named, or all that are there."""
-    chosen = sys.argv[1:] or list(SUITES)
+    chosen = sys.argv[1:] or [name for name in SUITES if (SDKS / name).is_dir()]
     if unknown := [name for name in chosen if name not in SUITES]:
         print(f"{unknown[0]!r} is none of {', '.join(SUITES)}", file=sys.stderr)
         return 2
