@@ -7,6 +7,7 @@ saves the run's state in a folder, prints `answer N` as the answer of model call
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +26,13 @@ GO = ROOT / "sdks" / "go"
 PYTHON = ROOT / "sdks" / "python" / "tests" / "programs" / "durable_run.py"
 PATIENCE_S = 240
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-# What the Python tests alone do without is there after `make test-sdks`, and in CI.
-LANGUAGES = [name for name, there in (("typescript", TYPESCRIPT), ("go", GO), ("python", PYTHON)) if there.exists()]
+# The Python tests alone do without the others; what they need is there after `make test-sdks`, and in CI.
+PROGRAMS = {
+    "typescript": ("node", TYPESCRIPT),
+    "go": ("go", GO / "agent" / "internal" / "durablerun"),
+    "python": ("python", PYTHON),
+}
+LANGUAGES = [name for name, (needs, program) in PROGRAMS.items() if program.exists() and shutil.which(needs, path=PATH)]
 
 
 @pytest.fixture(scope="module")
