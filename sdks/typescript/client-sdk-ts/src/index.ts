@@ -1,0 +1,2 @@
+/** The client of a JoyToken gateway. */
+export type * from "./types.js";
