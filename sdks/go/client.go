@@ -33,18 +33,26 @@ type Client struct {
 	sleep         sleeper
 }
 
-// secret is a text that is in no output.
-type secret string
+// secret is a text that no verb of fmt and no encoder shows, wherever it is: what they meet is a pointer.
+type secret struct{ value *string }
 
-func (secret) String() string               { return "(hidden)" }
-func (secret) GoString() string             { return "(hidden)" }
-func (secret) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil }
+func newSecret(value string) secret {
+	value = strings.TrimSpace(value)
+	return secret{&value}
+}
+
+func (s secret) reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // NewClient makes a client from the environment (JOY_TOKEN_API_KEY, JOY_TOKEN_API_BASE_URL, JOY_TOKEN_OPENAI_BASE_URL) and
 // options, applied in order. It never fails: what is missing or wrong is an error of the call that needs it.
 func NewClient(opts ...Option) *Client {
 	client := &Client{
-		apiKey:      secret(strings.TrimSpace(os.Getenv("JOY_TOKEN_API_KEY"))),
+		apiKey:      newSecret(os.Getenv("JOY_TOKEN_API_KEY")),
 		httpClient:  &http.Client{},
 		timeout:     defaultTimeout,
 		header:      http.Header{},
@@ -65,7 +73,7 @@ func NewClient(opts ...Option) *Client {
 }
 
 // String names the client by its address, without its key.
-func (c *Client) String() string { return fmt.Sprintf("joytoken.Client(%s)", c.openAIBaseURL) }
+func (c Client) String() string { return fmt.Sprintf("joytoken.Client(%s)", c.openAIBaseURL) }
 
 // Format writes String for every verb, so that no key or header shows.
-func (c *Client) Format(state fmt.State, _ rune) { fmt.Fprint(state, c.String()) }
+func (c Client) Format(state fmt.State, _ rune) { fmt.Fprint(state, c.String()) }

@@ -19,6 +19,9 @@ func setHeader(header http.Header, name, value string) {
 // requestHeader is what a request carries, in rising precedence: default headers, those of the call, the SDK's own, and
 // last authentication.
 func (c *Client) requestHeader(call callSpec) (http.Header, error) {
+	if err := call.checkGoverned(); err != nil {
+		return nil, err
+	}
 	header := c.header.Clone()
 	for name, value := range call.options.Headers {
 		setHeader(header, name, value)
@@ -35,8 +38,8 @@ func (c *Client) requestHeader(call callSpec) (http.Header, error) {
 	}
 	header.Del("X-Api-Key")
 	header.Del("Authorization")
-	if c.apiKey != "" {
-		header.Set("Authorization", "Bearer "+string(c.apiKey))
+	if key := c.apiKey.reveal(); key != "" {
+		header.Set("Authorization", "Bearer "+key)
 	}
 	for name, values := range header {
 		for _, value := range values {
@@ -45,7 +48,7 @@ func (c *Client) requestHeader(call callSpec) (http.Header, error) {
 			}
 		}
 	}
-	return header, call.checkGoverned()
+	return header, nil
 }
 
 // setPaidHeader adds what a model call carries.

@@ -10,7 +10,7 @@ type Option func(*Client)
 
 // WithAPIKey sets the key; otherwise it is JOY_TOKEN_API_KEY.
 func WithAPIKey(apiKey string) Option {
-	return func(c *Client) { c.apiKey = secret(strings.TrimSpace(apiKey)) }
+	return func(c *Client) { c.apiKey = newSecret(apiKey) }
 }
 
 // WithAPIBaseURL sets the gateway's address, and the OpenAI base to its /openai/v1; otherwise they are

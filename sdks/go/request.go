@@ -80,7 +80,7 @@ func (c *Client) doJSON(ctx context.Context, call callSpec, answer any) (http.He
 
 // attempts makes the headers once, so that every attempt has the same Idempotency-Key, and repeats what can be repeated.
 func (c *Client) attempts(ctx context.Context, call callSpec, attempt func(http.Header) error) error {
-	if c.apiKey == "" && !call.keyless {
+	if c.apiKey.reveal() == "" && !call.keyless {
 		return ErrMissingAPIKey
 	}
 	header, err := c.requestHeader(call)
@@ -159,10 +159,11 @@ func (c *Client) bodyError(response *http.Response, data []byte) error {
 
 // redact takes the key out of a body that repeats it.
 func (c *Client) redact(data []byte) []byte {
-	if c.apiKey == "" {
+	key := c.apiKey.reveal()
+	if key == "" {
 		return data
 	}
-	return bytes.ReplaceAll(data, []byte(c.apiKey), []byte("(hidden)"))
+	return bytes.ReplaceAll(data, []byte(key), []byte("(hidden)"))
 }
 
 // transportError is the error of an attempt without a whole answer. Where the caller's own context ended it is that
@@ -179,7 +180,7 @@ func (c *Client) transportError(ctx, attemptCtx context.Context, err error) erro
 	if attemptCtx.Err() != nil && !errors.Is(err, attemptCtx.Err()) {
 		err = fmt.Errorf("%w: %w", attemptCtx.Err(), err)
 	}
-	return &APIError{Code: code, cause: &hiddenKey{err, string(c.apiKey)}, final: errors.Is(err, errTooLarge)}
+	return &APIError{Code: code, cause: &hiddenKey{err, c.apiKey.reveal()}, final: errors.Is(err, errTooLarge)}
 }
 
 // hiddenKey is an error in whose text the key does not show, such as one of an HTTPClient that prints requests.
