@@ -47,7 +47,7 @@ func (m *ChatMessage) UnmarshalJSON(data []byte) error {
 // MarshalJSON writes a message with its Extra; the fields of the struct go over it.
 func (m ChatMessage) MarshalJSON() ([]byte, error) {
 	type plain ChatMessage
-	data, err := json.Marshal(plain(m))
+	data, err := marshalPlain(plain(m))
 	if err != nil || len(m.Extra) == 0 {
 		return data, err
 	}
@@ -59,7 +59,16 @@ func (m ChatMessage) MarshalJSON() ([]byte, error) {
 	for name, value := range own {
 		whole[name] = value
 	}
-	return json.Marshal(whole)
+	return marshalPlain(whole)
+}
+
+// marshalPlain writes JSON without the escapes that only HTML needs.
+func marshalPlain(value any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
 // unmarshalExact reads JSON whose numbers stay as they are written, in values of kind any.
