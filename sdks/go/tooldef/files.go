@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -144,10 +146,16 @@ func listDir(_ context.Context, in folder, _ FileSandbox, input any) (any, error
 	if err != nil {
 		return nil, err
 	}
-	listed, err := fs.ReadDir(in.FS(), name)
+	dir, err := in.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
+	defer dir.Close()
+	listed, err := dir.ReadDir(searchEntriesMax)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	slices.SortFunc(listed, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	truncated := len(listed) > DefaultSearchLimit
 	entries := []map[string]any{}
 	for _, entry := range listed[:min(len(listed), DefaultSearchLimit)] {
