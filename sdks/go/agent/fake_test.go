@@ -146,3 +146,12 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// textOf is a value as JSON.
+func textOf(value any) string {
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
