@@ -158,6 +158,7 @@ func collectMessage(stream *joytoken.MessageStream, onText func(string)) (*joyto
 	defer stream.Close()
 	answer := &joytoken.MessageResponse{}
 	inputs := map[int]*strings.Builder{}
+	var metadata map[string]any // the fullest that came; other events have only the request's id
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -166,16 +167,12 @@ func collectMessage(stream *joytoken.MessageStream, onText func(string)) (*joyto
 		if err != nil {
 			return nil, err
 		}
-		if event.Metadata != nil {
-			answer.Metadata = event.Metadata
+		if event.CallMetadata() != nil || metadata == nil {
+			metadata = event.Metadata
 		}
 		switch event.Type {
 		case "message_start":
-			metadata := answer.Metadata
 			*answer = *event.Message
-			if answer.Metadata == nil {
-				answer.Metadata = metadata
-			}
 		case "content_block_start":
 			answer.Content = append(answer.Content, *event.ContentBlock)
 			inputs[len(answer.Content)-1] = &strings.Builder{}
@@ -186,6 +183,9 @@ func collectMessage(stream *joytoken.MessageStream, onText func(string)) (*joyto
 				answer.Usage = *event.Usage
 			}
 		}
+	}
+	if metadata != nil {
+		answer.Metadata = metadata
 	}
 	for i := range answer.Content {
 		if input, there := inputs[i]; there && input.Len() > 0 {
