@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from joytoken.admin import budgets
+from joytoken.admin import budgets, runs
 from joytoken.admin.audit import AuditQuery, list_audit
 from joytoken.admin.budgets import (
     BudgetQuery,
@@ -15,9 +15,11 @@ from joytoken.admin.budgets import (
     show_budget,
 )
 from joytoken.admin.keys import KeyCreate, create_key
+from joytoken.admin.requests import RequestQuery, list_requests
 from joytoken.admin.runs import RunRef, show_run
 from joytoken.domain.errors import Conflict, InvalidRequest, NotFound
 from joytoken.domain.ledger import Want
+from joytoken.domain.record import Detail
 from joytoken.store.budgets import Run
 from joytoken.store.ledger import Ledger
 from joytoken.store.ledger_types import Batch
@@ -162,6 +164,57 @@ def test_a_run_is_a_tree_with_sums(desk):
         ("a1", "a", 2, 1, 0, "4.000000", "4.000000", None),
     ]
     assert msgspec.json.encode(tree)
+
+
+def test_a_run_has_a_workflow_and_its_requests_steps(desk):
+    desk.store.budgets.place(Run("default", "top", "", None, 1, "nightly"))
+    desk.store.budgets.place(Run("default", "a", "top", None, 1, "search"))
+    step = msgspec.json.encode(Detail(rule="alias", workflow="nightly", step="1"))
+    paid(desk, charged=CREDIT, run_id="top", detail=step, started_us=NOW_US - 3)
+    last = paid(desk, charged=CREDIT, run_id="top", detail=b"", started_us=NOW_US - 1, ending="recovered")
+    paid(desk, charged=2 * CREDIT, run_id="a", parent_run_id="top", started_us=NOW_US - 2)
+    assert show_run(desk, RunRef(id="top")).requests == []
+    tree = show_run(desk, RunRef(id="top", steps=True))
+    assert (tree.id, tree.workflow, tree.more) == ("top", "nightly", False)
+    assert [(run.id, run.workflow) for run in tree.runs] == [("top", "nightly"), ("a", "search")]
+    assert [(r.run, r.step, r.credits_used) for r in tree.requests] == [
+        ("top", "1", "1.000000"),
+        ("a", "", "2.000000"),
+        ("top", "", "1.000000"),
+    ]
+    assert (tree.requests[-1].request_id, tree.requests[-1].ending) == (last.request_id, "recovered")
+    (shown,) = [r for r in list_requests(desk, RequestQuery(workflow="nightly")).requests if r.step]
+    assert (shown.run, shown.parent_run, shown.workflow, shown.step) == ("top", "", "nightly", "1")
+    assert len(list_requests(desk, RequestQuery(workflow="nightly")).requests) == 2
+
+
+def test_a_tree_is_shown_as_far_as_it_is_allowed_to_be(desk, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS_MAX", 2)
+    monkeypatch.setattr(runs, "REQUESTS_MAX", 2)
+    paid(desk, run_id="top")
+    paid(desk, run_id="a", parent_run_id="top")
+    tree = show_run(desk, RunRef(id="top", steps=True))
+    assert (len(tree.runs), len(tree.requests), tree.more) == (2, 2, False)
+    paid(desk, run_id="a", parent_run_id="top")
+    tree = show_run(desk, RunRef(id="top", steps=True))
+    assert (len(tree.runs), len(tree.requests), tree.more) == (2, 2, True)
+    assert not show_run(desk, RunRef(id="top")).more
+    for n in range(5):
+        paid(desk, run_id=f"b{n}", parent_run_id="top")
+    tree = show_run(desk, RunRef(id="top"))
+    assert (len(tree.runs), tree.more) == (2, True)
+
+
+def test_what_is_left_of_a_run_is_its_own(desk):
+    """Of another whose id begins with the same letters, or goes on behind a colon, nothing is read."""
+    for run_id in ("r", "r1", "r:1"):
+        desk.store.budgets.place(Run("default", run_id, "", 5 * CREDIT))
+    spend(desk, "budget:run:T:all:default/r", CREDIT, name="r")
+    spend(desk, "budget:run:T:all:default/r:1", 3 * CREDIT, name="r1")
+    for run_id in ("r", "r1", "r:1"):
+        paid(desk, run_id=run_id)
+    left = [show_run(desk, RunRef(id=run_id)).runs[0].left for run_id in ("r", "r1", "r:1")]
+    assert left == ["4.000000", "5.000000", "2.000000"]
 
 
 def test_a_run_that_made_no_request_itself(desk):

@@ -2,16 +2,18 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from joytoken.domain.apikey import Labels
 from joytoken.domain.budget import Budget
 from joytoken.domain.money import NANO
 from joytoken.domain.price import Rates
+from joytoken.domain.record import Detail
 from joytoken.gateway.budgets import KeyBudgets, budgets_for, wants_of
 from joytoken.gateway.keyring import Keyring
 from joytoken.gateway.lineage import Placed
-from joytoken.gateway.runs import PARENT_RUN_ID, RUN_BUDGET, RUN_ID
+from joytoken.gateway.runs import PARENT_RUN_ID, RUN_BUDGET, RUN_ID, STEP, WORKFLOW
 from joytoken.gateway.windows import Windows
 from joytoken.store.engine import StoreUnavailable
 from tests.gateway.worlds import NOW_US, PEPPER, a_key, a_model, chat
@@ -46,8 +48,8 @@ def budget(world):
     return define
 
 
-def run(run_id, parent=None, budget=None):
-    named = {RUN_ID: run_id, PARENT_RUN_ID: parent, RUN_BUDGET: budget}
+def run(run_id, parent=None, budget=None, workflow=None, step=None):
+    named = {RUN_ID: run_id, PARENT_RUN_ID: parent, RUN_BUDGET: budget, WORKFLOW: workflow, STEP: step}
     return {name: value if isinstance(value, bytes) else value.encode() for name, value in named.items() if value}
 
 
@@ -332,6 +334,13 @@ async def test_it_can_only_lower_what_an_operator_allows(world, budget):
         ({RUN_ID: b"r", RUN_BUDGET: b"0"}, 400, "invalid_header", RUN_BUDGET),
         ({RUN_ID: b"known", PARENT_RUN_ID: b"other"}, 409, "run_placed_otherwise", PARENT_RUN_ID),
         ({RUN_ID: b"known", RUN_BUDGET: b"1"}, 409, "run_placed_otherwise", RUN_BUDGET),
+        ({WORKFLOW: b"nightly"}, 400, "run_id_missing", RUN_ID),
+        ({STEP: b"1"}, 400, "run_id_missing", RUN_ID),
+        ({RUN_ID: b"r", WORKFLOW: b""}, 400, "invalid_header", WORKFLOW),
+        ({RUN_ID: b"r", WORKFLOW: b"w" * 129}, 400, "invalid_header", WORKFLOW),
+        ({RUN_ID: b"r", STEP: b"a b"}, 400, "invalid_header", STEP),
+        ({RUN_ID: b"r", STEP: b"1\n"}, 400, "invalid_header", STEP),
+        ({RUN_ID: b"known", WORKFLOW: b"nightly"}, 409, "run_placed_otherwise", WORKFLOW),
         ({RUN_ID: b"r", PARENT_RUN_ID: b"d4"}, 400, "run_too_deep", PARENT_RUN_ID),
         ({RUN_ID: b"d1", PARENT_RUN_ID: b"d4"}, 409, "run_placed_otherwise", PARENT_RUN_ID),
         ({RUN_ID: b"loose", PARENT_RUN_ID: b"under"}, 400, "run_cycle", PARENT_RUN_ID),
@@ -349,7 +358,47 @@ async def test_headers_that_are_wrong(world, headers, status, code, param):
 
 async def test_a_run_of_128_characters_is_fine(world):
     world.key("ann")
-    assert (await world.serve(chat(), run=run("~" * 128)))[0].status == 200
+    assert (await world.serve(chat(), run=run("~" * 128, workflow="~" * 128, step="~" * 128)))[0].status == 200
+
+
+async def test_the_workflow_and_the_step_stand_on_the_record(world):
+    """The workflow is the run's, whether a later request names it again or not; the step is the request's own."""
+    world.key("ann")
+    asked = [run("r", workflow="nightly", step="1"), run("r", step="2"), run("r", workflow="nightly"), run("other")]
+    asked += [run("child", "r", step="1"), run("own", "r", workflow="search"), None]
+    found = []
+    for headers in asked:
+        caller, trail = await world.serve(chat(), run=headers)
+        assert caller.status == 200, caller.body
+        detail = msgspec.json.decode((await world.record(trail)).detail, type=Detail)
+        found.append((detail.workflow, detail.step))
+        assert (b"workflow" in trail.record.detail) == bool(detail.workflow)
+    nightly = [("nightly", "1"), ("nightly", "2"), ("nightly", ""), ("", "")]
+    assert found == [*nightly, ("nightly", "1"), ("search", ""), ("", "")]
+    assert {
+        placed.run_id: placed.workflow for placed in world.store.budgets.placed(["r", "child", "own", "other"])
+    } == {
+        "r": "nightly",
+        "child": "nightly",
+        "own": "search",
+        "other": "",
+    }
+
+
+async def test_a_recovery_knows_the_workflow_and_the_step(world):
+    """What stands in the journal before the provider answers: of a run's request that says so, and of no other."""
+    world.key("ann")
+    begun = []
+    take = world.escrow._take
+
+    def taken(record, *args, **named):
+        begun.append(record.detail)
+        return take(record, *args, **named)
+
+    world.escrow._take = taken
+    for headers in (run("r", workflow="nightly", step="1"), run("s"), None):
+        assert (await world.serve(chat(), run=headers))[0].status == 200
+    assert begun == [b'{"workflow":"nightly","step":"1"}', b"", b""]
 
 
 async def test_a_parent_that_asks_later_is_found_by_its_children(world, budget):

@@ -15,6 +15,7 @@ OUTPUT_MTOK = 1_000  # credits: a thousandth of a credit a token, and input is f
 BOUND = 50
 HOLD = BOUND * OUTPUT_MTOK * NANO // 10**6
 RUN, PARENT, RUN_BUDGET = "X-JoyToken-Run-Id", "X-JoyToken-Parent-Run-Id", "X-JoyToken-Run-Budget"
+WORKFLOW, STEP = "X-JoyToken-Workflow", "X-JoyToken-Step"
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_a_tree_of_runs(gateway):
     assert refused.error["details"]["account"] == f"budget:run:T:all:{customer.owner}/top"
     customer.balance()
     receipt = customer.receipt(next(h.request_id for h in heard if h.status == 200))
-    assert (receipt["request"]["run_id"], receipt["request"]["parent_run_id"]) == ("left", "top")
+    assert (receipt["request"]["run"], receipt["request"]["parent_run"]) == ("left", "top")
     assert len(receipt["money"]["accounts"]) == 4  # the wallet, both runs' share of the template, and top's own
     tree = gateway.cli("runs", "show", "top")
     assert [(r["id"], r["depth"], r["requests"], r["charged"], r["total"], r["left"]) for r in tree["runs"]] == [
@@ -133,6 +134,32 @@ def test_a_tree_of_runs(gateway):
     ]
     summed = gateway.cli("usage", "summary", "--run", "left")
     assert summed["total"]["charged"] == format_amount(3 * HOLD)
+    gateway.verify()
+
+
+def test_the_steps_of_a_workflow(gateway):
+    """What callers name stands on each receipt, in the tree of the run, in the export and in the sums."""
+    customer = gateway.customer()
+    steps = [("w-top", None, "1"), ("w-top", None, "2"), ("w-top.1", "w-top", "1")]
+    replies = [one(customer, run_id, parent, **{WORKFLOW: "night-ly", STEP: step}) for run_id, parent, step in steps]
+    replies.append(one(customer, "w-top"))
+    assert [reply.status for reply in replies] == [200] * 4
+    refused = one(customer, "w-top", **{WORKFLOW: "daily"})
+    assert (refused.status, refused.error["code"], refused.error["param"]) == (409, "run_placed_otherwise", WORKFLOW)
+    customer.balance()
+    placed = [*steps, ("w-top", None, "")]
+    for reply, (run_id, parent, step) in zip(replies, placed, strict=True):
+        shown = customer.receipt(reply)["request"]
+        assert (shown["run"], shown["parent_run"]) == (run_id, parent or "")
+        assert (shown["workflow"], shown["step"]) == ("night-ly", step)
+    tree = gateway.cli("runs", "show", "w-top", "--steps")
+    assert [(run["id"], run["workflow"]) for run in tree["runs"]] == [("w-top", "night-ly"), ("w-top.1", "night-ly")]
+    assert [(r["run"], r["step"]) for r in tree["requests"]] == [(run_id, step) for run_id, _, step in placed]
+    assert {r["request_id"] for r in tree["requests"]} == {reply.metadata["request_id"] for reply in replies}
+    summed = gateway.cli("usage", "summary", "--by", "workflow", "--workflow", "night-ly")
+    assert [(row["group"], row["requests"]) for row in summed["rows"]] == [({"workflow": "night-ly"}, 4)]
+    listed = gateway.cli("requests", "list", "--workflow", "night-ly")["requests"]
+    assert sorted((r["run"], r["step"]) for r in listed) == sorted((run_id, step) for run_id, _, step in placed)
     gateway.verify()
 
 
@@ -198,10 +225,13 @@ def test_every_request_of_a_connection_belongs_to_its_run(alone):
             assert reply is not None
             assert reply.status == 200, reply.body
     customer.balance()
-    assert [record["run_id"] for record in customer.records()] == ["other", "kept", "kept"]
+    assert [record["run"] for record in customer.records()] == ["other", "kept", "kept"]
 
 
-@pytest.mark.parametrize(("header", "value"), [(RUN, "a b"), (RUN, "x" * 129), (PARENT, "p"), (RUN_BUDGET, "1")])
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [(RUN, "a b"), (RUN, "x" * 129), (PARENT, "p"), (RUN_BUDGET, "1"), (WORKFLOW, "w"), (STEP, "1")],
+)
 def test_a_header_that_is_wrong_is_named(alone, header, value):
     customer = alone.customer()
     reply = customer.chat("stub/slow", headers={header: value}, max_tokens=BOUND)

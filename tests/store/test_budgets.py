@@ -149,8 +149,15 @@ def test_a_budget_without_anything_is_there_and_gives_nothing(ledger):
     assert ledger.grant("h:0", epoch, [(Want(MONTH, 0), 5, 5)], 1)[0].amount == 0
 
 
+def test_what_is_available_of_accounts_is_asked_by_their_names(ledger):
+    worker(ledger, (Want(W), 600), (Want(MONTH, 1_000), 400))
+    assert ledger.available([W, MONTH, MONTH + ":a", "none"]) == {W: 9_400, MONTH: 600}
+    assert ledger.available([]) == {}
+
+
 def test_a_run_is_placed_once(budgets):
-    first = budgets.place(Run("acme", "r1", "", 50, 1))
+    first = budgets.place(Run("acme", "r1", "", 50, 1, "nightly"))
+    assert budgets.placed(["r1"]) == [first]
     assert budgets.place(Run("acme", "r1", "r0", 60, 2)) == first
     assert budgets.place(Run("other", "r1", "r0", None, 2)).parent_run_id == "r0"
     budgets.place(Run("acme", "r2", "r1"))

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from joytoken.store import usage as usage_module
+from joytoken.store.budgets import Budgets, Run
 from joytoken.store.usage import UsageTable
 from joytoken.store.usage_query import UsageQuery
 from tests.store import making
@@ -52,8 +53,53 @@ def test_each_filter_finds_its_own(database, usage, wanted):
 
 
 def test_every_filter_is_tested():
-    fields = set(UsageQuery.__struct_fields__) - {"since_us", "until_us"}
+    fields = set(UsageQuery.__struct_fields__) - {"since_us", "until_us", "workflow"}
     assert {next(iter(wanted)) for wanted in FILTERS} == fields
+
+
+@pytest.fixture
+def workflows(database):
+    """Runs of two owners: those of one name are of different workflows."""
+    budgets = Budgets(database)
+    for owner, run_id, workflow in (("o", "r1", "nightly"), ("o", "r2", ""), ("other", "r1", "hourly")):
+        budgets.place(Run(owner, run_id, workflow=workflow))
+    runs = [("o", "r1"), ("o", "r2"), ("other", "r1"), ("o", "unplaced"), ("o", "")]
+    making.fill(database, [making.record(n, owner_id=owner, run_id=run) for n, (owner, run) in enumerate(runs)])
+
+
+@pytest.mark.parametrize(("workflow", "numbers"), [("nightly", {0}), ("hourly", {2}), ("none", set()), ("", {1, 3, 4})])
+def test_the_workflow_of_a_record_is_that_of_its_owners_run(workflows, usage, workflow, numbers):
+    query = UsageQuery(workflow=workflow)
+    wanted = {making.record(n).request_id for n in numbers}
+    assert (
+        {made.request_id for made in usage.list(query)} == {made.request_id for made in usage.export(query)} == wanted
+    )
+    assert sum(row.requests for row in usage.summary(query)) == len(numbers)
+    assert sum(row.requests for row in usage.latency(query)) == len(numbers)
+
+
+def test_usage_by_workflow(workflows, usage):
+    usage.roll()  # the sums know no workflows
+    found = {row.keys: row.requests for row in usage.summary(UsageQuery(), ["workflow", "day"])}
+    assert found == {("nightly", "2026-11-22"): 1, ("hourly", "2026-11-22"): 1, ("", "2026-11-22"): 3}
+    found = {row.keys: row.requests for row in usage.summary(UsageQuery(workflow="nightly"), ["run", "workflow"])}
+    assert found == {("r1", "nightly"): 1}
+
+
+def test_the_requests_of_runs(workflows, database, usage):
+    """Oldest first, of one owner, and no more than were asked for."""
+    making.fill(database, [making.record(9, owner_id="o", run_id="r1", started_us=NOON - 1)])
+    named = {making.record(n).request_id: n for n in range(10)}
+    found = [named[made.request_id] for made in usage.of_runs(["r1", "r2"], owner="o", limit=9)]
+    assert found == [9, 0, 1]
+    assert len(usage.of_runs(["r1", "r2"], owner="o", limit=2)) == 2
+    assert usage.of_runs(["", "r3"], owner="o", limit=9) == []
+
+
+def test_runs_are_summed_as_many_as_asked_for(database, usage):
+    making.fill(database, [making.record(n, run_id=f"r{n}", parent_run_id="top") for n in range(4)])
+    assert len(usage.runs(["top"], below=True)) == 4
+    assert len(usage.runs(["top"], below=True, limit=3)) == 3
 
 
 def test_an_empty_correlation_id_is_a_value_too(database, usage):

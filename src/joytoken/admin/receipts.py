@@ -19,6 +19,17 @@ _decode_candidates = msgspec.json.Decoder(list[Candidate]).decode
 _decode_tags = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+class PlaceInRun(msgspec.Struct, frozen=True):
+    """Of which workflow and step a request is: the part of its details that lists show."""
+
+    workflow: str = ""
+    step: str = ""
+
+
+_NOWHERE = PlaceInRun()
+_decode_place = msgspec.json.Decoder(PlaceInRun).decode
+
+
 class RequestDocument(msgspec.Struct, kw_only=True):
     """A usage record: one for each request that was held for. Credits and dollars are decimal strings."""
 
@@ -47,8 +58,10 @@ class RequestDocument(msgspec.Struct, kw_only=True):
     environment: str
     task: str
     end_user: str
-    run_id: str
-    parent_run_id: str
+    run: str
+    parent_run: str
+    workflow: str  # of the run
+    step: str  # of the run, by its caller's word
     tags: dict[str, Any]
     input_tokens: int | None
     output_tokens: int | None
@@ -183,14 +196,24 @@ def request_document(record: UsageRecord, refunded: int = 0) -> RequestDocument:
     shown = {name: getattr(record, name) for name in RequestDocument.__struct_fields__ if hasattr(record, name)}
     shown |= {name: format_amount(getattr(record, name)) for name in _CREDITS}
     shown |= {name: _optional(getattr(record, name)) for name in _DOLLARS}
+    place = place_in_run(record)
     shown["tags"] = _decode_tags(record.tags) if record.tags else {}
     return RequestDocument(
         **shown,
         owner=record.owner_id,
+        run=record.run_id,
+        parent_run=record.parent_run_id,
+        workflow=place.workflow,
+        step=place.step,
         refunded=format_amount(refunded),
         started_at=spell_time(record.started_us),
         finished_at=spell_time(record.finished_us),
     )
+
+
+def place_in_run(record: UsageRecord) -> PlaceInRun:
+    """Of which workflow and step a record is. The details are looked into only where it belongs to a run."""
+    return _decode_place(record.detail) if record.run_id and record.detail else _NOWHERE
 
 
 def _attempt(attempt: Attempt) -> AttemptDocument:

@@ -31,6 +31,7 @@ class UsageFilter(msgspec.Struct, kw_only=True):
     end_user: str | None = None
     correlation_id: str | None = None
     run: str | None = None  # an agent's run, without those below it
+    workflow: str | None = None  # of the run
     since: str | None = None
     until: str | None = None
     zone: str | None = None  # of days without an offset; the reporting zone where left out
@@ -118,6 +119,7 @@ def store_query(desk: Desk, filters: UsageFilter) -> UsageQuery:
         key_id=None if filters.key is None else find_key(desk, filters.key).key_id,
         correlation_id=filters.correlation_id,
         run_id=filters.run,
+        workflow=filters.workflow,
         since_us=_moment(desk, filters.since, "since", zone),
         until_us=_moment(desk, filters.until, "until", zone),
     )

@@ -5,7 +5,7 @@ import msgspec
 
 from joytoken.gateway.budgets import RUN_BUDGET
 from joytoken.gateway.call import Call
-from joytoken.gateway.runs import PARENT_RUN_ID, RUN_ID
+from joytoken.gateway.runs import PARENT_RUN_ID, RUN_ID, STEP, WORKFLOW
 
 _LENGTH_DIGITS_MAX = 18  # fits 64 bits
 
@@ -123,7 +123,7 @@ _ONCE = {
     b"x-api-key": "api_key",
     b"idempotency-key": "idempotency_key",
 }
-_RUN = {name.lower().encode(): name for name in (RUN_ID, PARENT_RUN_ID, RUN_BUDGET)}
+_RUN = {name.lower().encode(): name for name in (RUN_ID, PARENT_RUN_ID, RUN_BUDGET, WORKFLOW, STEP)}
 _LAST = {b"x-request-id": "correlation", b"x-real-ip": "real_ip"}
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding", b"host", b"expect"))
 _READ = frozenset((*_ONCE, *_LAST, *_RUN, *_FRAMING, b"x-forwarded-for"))

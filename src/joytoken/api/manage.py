@@ -20,8 +20,8 @@ from joytoken.store.engine import StoreUnavailable
 
 ROOT = "/api/v1/manage"
 BODY_BYTES_MAX = 1024 * 1024
-# A name with slashes, such as openai/gpt-4o-mini, may stand in the path as it is.
-_PATHS = {"/models/{name}": "/models/{name:path}"}
+# A name with slashes, such as openai/gpt-4o-mini, may stand in the path as it is; and so may a run's id.
+_PATHS = {"/models/{name}": "/models/{name:path}", "/runs/{id}": "/runs/{id:path}"}
 
 
 def manage_routes(desk: Desk) -> list[BaseRoute]:

@@ -106,7 +106,9 @@ def _print_receipt(out: Output, receipt: Receipt) -> None:
             ("key", request.key_id),
             ("project", request.project),
             ("end user", request.end_user),
-            ("run", " under ".join(run for run in (request.run_id, request.parent_run_id) if run)),
+            ("run", " under ".join(run for run in (request.run, request.parent_run) if run)),
+            ("workflow", request.workflow or None),
+            ("step", request.step or None),
             (
                 "asked for",
                 " ".join(part for part in (request.model_requested or "auto", receipt.route.requested_tier) if part),

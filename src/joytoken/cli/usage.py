@@ -39,6 +39,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--task", metavar="NAME", help="Only of this task."),
             click.option("--end-user", metavar="NAME", help="Only for this user of the caller's."),
             click.option("--run", metavar="ID", help="Only of this run of an agent."),
+            click.option("--workflow", metavar="NAME", help="Only of runs of this workflow."),
             click.option("--ending", metavar="NAME", help="Only those that ended so."),
             click.option("--correlation-id", metavar="ID", help="Only with this X-Request-ID."),
         )

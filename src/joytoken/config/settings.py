@@ -95,9 +95,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_answer_bytes_max: Annotated[int, _count("Largest answer kept for an `Idempotency-Key`.")] = 4 * MIB
     idempotency_hours: Annotated[int, _count("How long an answer is kept for its `Idempotency-Key`.", 1, 8760)] = 24
     correlation_id_chars_max: Annotated[int, _count("Longest `X-Request-ID` that is kept.", 1, 1024)] = 128
-    run_id_chars_max: Annotated[int, _count("Longest `X-JoyToken-Run-Id` and `X-JoyToken-Parent-Run-Id`.", 1, 1024)] = (
-        128
-    )
+    run_id_chars_max: Annotated[int, _count("Longest id of a run, and name of its workflow or step.", 1, 1024)] = 128
     run_depth_max: Annotated[int, _count("How deep runs may be nested: a run and its parents together.", 1, 64)] = 8
     runs_daily_max: Annotated[int, _count("New runs that the callers of one owner may begin in a day (UTC).")] = 100_000
     progress_ms: Annotated[int, _ms("A stream's cost so far is journalled at least this often.")] = 250

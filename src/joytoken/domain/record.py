@@ -50,6 +50,8 @@ class Detail(msgspec.Struct, omit_defaults=True):
     output_bound: int = 0
     clamped: bool = False
     notes: tuple[str, ...] = ()  # anything a payer should know: usage bounded, clamped, drained, …
+    workflow: str = ""  # of its run
+    step: str = ""  # which of its run's steps, by its caller's word
 
 
 class UsageRecord(msgspec.Struct, array_like=True, gc=False):

@@ -55,7 +55,8 @@ class Admission:
         return needs
 
     async def place_run(self, principal: Principal, headers: dict[str, bytes], trail: Trail) -> None:
-        """Find out to which run a request belongs, and under which others it runs."""
+        """Find out to which run a request belongs, under which others it runs, and which step of it this is."""
+        trail.step = self._runs.step_of(headers)
         trail.run = await self._runs.place(principal, headers, trail.call.started_us)
 
     async def check_money(self, principal: Principal, needs: Needs, trail: Trail) -> None:

@@ -196,6 +196,7 @@ class Freezer:
         record.tags = _tags(chat.metadata)
         if trail.run is not None:
             record.run_id, record.parent_run_id = trail.run.run_id, trail.run.parent
+            record.detail = trail.placed_detail()
         trail.record = record
         return record
 

@@ -12,6 +12,7 @@ class Placed(msgspec.Struct, frozen=True):
     own: tuple[Want, ...] = ()  # the accounts of budgets that callers asked for, of the run and of its parents
     budget: int | None = None  # nanocredits that the run's own caller allowed it
     whole: bool = True  # every parent is known: this holds for good
+    workflow: str = ""  # what it is a run of
 
     @property
     def run_id(self) -> str:

@@ -1,7 +1,7 @@
 """Runs: an agent's piece of work, named by its caller with each request that it makes.
 
-The first request of a run places it: under which parent, and with how much to spend. That holds for good, in every
-worker, so that what a child run spends is taken from its parents' budgets as well.
+The first request of a run places it: under which parent, of which workflow, and with how much to spend. That holds for
+good, in every worker, so that what a child run spends is taken from its parents' budgets as well.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from joytoken.store.budgets import Run
 from joytoken.store.engine import StoreUnavailable
 
 RUN_ID, PARENT_RUN_ID = "X-JoyToken-Run-Id", "X-JoyToken-Parent-Run-Id"
+WORKFLOW, STEP = "X-JoyToken-Workflow", "X-JoyToken-Step"
 REMEMBERED = 16_384  # runs that a worker knows without asking
 _ASKED_AGAIN_S = 0.25  # a run with a parent that has not made a request yet is looked up anew after so long
 
@@ -44,6 +45,7 @@ class _Asked(msgspec.Struct, frozen=True):
     run_id: str
     parent: str | None
     budget: int | None
+    workflow: str | None
 
 
 class Runs:
@@ -90,7 +92,15 @@ class Runs:
             said = "no budget of its own" if placed.budget is None else f"a budget of {short_amount(placed.budget)}"
             message = f"the run {asked.run_id!r} began with {said}, which cannot be changed"
             raise Conflict(message, "run_placed_otherwise", param=RUN_BUDGET)
+        if asked.workflow is not None and asked.workflow != placed.workflow:
+            said = f"in the workflow {placed.workflow!r}" if placed.workflow else "without a workflow"
+            message = f"the run {asked.run_id!r} began {said}, which cannot be changed"
+            raise Conflict(message, "run_placed_otherwise", param=WORKFLOW)
         return placed
+
+    def step_of(self, headers: dict[str, bytes]) -> str:
+        """Which step of its run a request is, or the empty string. Raises InvalidRequest for a value that is wrong."""
+        return self._word(STEP, headers[STEP]) if STEP in headers else ""
 
     async def _look_up(self, owner: str, asked: _Asked, now_us: int) -> Placed:
         """Ask the store; those who ask for the same run at the same time wait for one answer."""
@@ -120,7 +130,8 @@ class Runs:
         if not found:
             above = self._places.ancestry(owner, asked.parent, self._depth_max) if asked.parent else []
             self._check(asked, above)
-            new = Run(owner, asked.run_id, asked.parent or "", asked.budget, now_us)
+            workflow = asked.workflow or (above[0].workflow if above else "")  # a child's is its parent's
+            new = Run(owner, asked.run_id, asked.parent or "", asked.budget, now_us, workflow)
             run = self._places.place(new, self._daily_max)
             if run is None:
                 message = f"{self._daily_max} new runs were begun today (`runs_daily_max`): go on in one of them"
@@ -136,7 +147,7 @@ class Runs:
         if last and len(found) >= self._depth_max:
             raise self._too_deep()
         own = tuple(Want(run_account(owner, run.run_id), run.budget) for run in found if run.budget is not None)
-        return Placed(lineage + ((last,) if last else ()), own, found[0].budget, whole=not last)
+        return Placed(lineage + ((last,) if last else ()), own, found[0].budget, not last, found[0].workflow)
 
     def _check(self, asked: _Asked, above: list[Run]) -> None:
         lineage = [asked.run_id, *([asked.parent] if asked.parent else [])]
@@ -165,10 +176,11 @@ class Runs:
                 raise InvalidRequest(
                     f"{RUN_BUDGET} is a positive amount of credits", "invalid_header", param=RUN_BUDGET
                 )
-        parent = self._id(PARENT_RUN_ID, headers[PARENT_RUN_ID]) if PARENT_RUN_ID in headers else None
-        return _Asked(self._id(RUN_ID, headers[RUN_ID]), parent, budget)
+        parent = self._word(PARENT_RUN_ID, headers[PARENT_RUN_ID]) if PARENT_RUN_ID in headers else None
+        workflow = self._word(WORKFLOW, headers[WORKFLOW]) if WORKFLOW in headers else None
+        return _Asked(self._word(RUN_ID, headers[RUN_ID]), parent, budget, workflow)
 
-    def _id(self, name: str, value: bytes) -> str:
+    def _word(self, name: str, value: bytes) -> str:
         if not 1 <= len(value) <= self._id_chars_max or not all(0x21 <= byte <= 0x7E for byte in value):
             message = f"{name} has 1 to {self._id_chars_max} visible ASCII characters, without spaces"
             raise InvalidRequest(message, "invalid_header", param=name)

@@ -32,6 +32,7 @@ class Trail:
     hold: Hold | None = None
     record: UsageRecord | None = None
     run: Placed | None = None
+    step: str = ""  # of its run
     usage: Usage | None = None
     ending: Ending = "refused"
     error: GatewayError | None = None
@@ -61,6 +62,11 @@ class Trail:
         """Put something that a payer should know onto the receipt."""
         self.notes += (text,)
 
+    def placed_detail(self) -> bytes:
+        """Of which workflow and step a run's request is: so much of its details is known where this process dies."""
+        workflow = self.run.workflow if self.run is not None else ""
+        return _encode(Detail(workflow=workflow, step=self.step)) if workflow or self.step else b""
+
     def detail(self) -> bytes:
         """The receipt's details as the JSON document that is stored with the usage record."""
         plan, chat, hold = self.plan, self.chat, self.hold
@@ -77,5 +83,7 @@ class Trail:
                 output_bound=self.output_bound,
                 clamped=self.clamped,
                 notes=self.notes,
+                workflow=self.run.workflow if self.run is not None else "",
+                step=self.step,
             )
         )

@@ -17,13 +17,17 @@ from joytoken.store.setting import raise_generation
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A run as its first request placed it. `budget` is what its caller allowed it, in nanocredits."""
+    """A run as its first request placed it. `budget` is what its caller allowed it, in nanocredits.
+
+    `workflow`: what it is a run of, by its caller's word.
+    """
 
     owner: str
     run_id: str
     parent_run_id: str = ""
     budget: int | None = None
     created_us: int = 0
+    workflow: str = ""
 
 
 # `Budgets.list` takes the name of the type within its class.

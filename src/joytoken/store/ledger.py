@@ -1,5 +1,7 @@
 """The ledger as the house uses it: what workers do, what operators do, what everybody may read."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from joytoken.domain.ledger import QUOTA_ISSUED, quota_account
@@ -50,6 +52,12 @@ class Ledger(OperatorLedger):
             query = query.where(account.c.id >= prefix, account.c.id < prefix + "\U0010ffff")
         with self._db.read() as conn:
             return [AccountRow(*row) for row in conn.execute(query)]
+
+    def available(self, names: Sequence[str]) -> dict[str, int]:
+        """What is left of accounts, by their names, without what is leased; those that are not there are left out."""
+        query = sa.select(account.c.id, _available).where(account.c.id.in_(names))
+        with self._db.read() as conn:
+            return {row[0]: row[1] for row in conn.execute(query)}
 
     def statement(self, account: str, limit: int = 100, before: int | None = None) -> list[StatementRow]:
         """An account's entries, newest first; `before` is the `version` of the last row of the page before."""

@@ -27,7 +27,7 @@ budget = sa.Table(
     sa.CheckConstraint("\"window\" IN ('day', 'week', 'month', 'total')", name="window"),
 )
 
-# A run as its first request placed it. Its place and its budget never change.
+# A run as its first request placed it. Its place, its budget and its workflow never change.
 run = sa.Table(
     "run",
     metadata,
@@ -36,6 +36,14 @@ run = sa.Table(
     text("parent_run_id"),
     sa.Column("budget", sa.BigInteger),  # nanocredits that its caller allowed it, or none
     big("created_us"),
+    text("workflow"),  # what it is a run of
+    # The requests of a workflow are found through its runs, and so no request pays for a column of its own.
+    sa.Index(
+        "ix_run_workflow",
+        "workflow",
+        sqlite_where=sa.text("workflow <> ''"),
+        postgresql_where=sa.text("workflow <> ''"),
+    ),
 )
 
 # How many accounts of one budget for each value, or runs, callers of one owner opened in a day: it is bounded.

@@ -19,9 +19,10 @@ from joytoken.store.usage_months import MonthRow, dropped_month_of, month_rows
 from joytoken.store.usage_query import UsageQuery, conditions
 from joytoken.store.usage_roll import ROLL_RECORDS_MAX, roll
 from joytoken.store.usage_roll_tags import TAG_BOUNDS, TagBounds
-from joytoken.store.usage_runs import RunSum, run_sums
+from joytoken.store.usage_runs import RunSum, run_requests, run_sums
 from joytoken.store.usage_summary import UsageRow, summarise
 
+RUNS_MAX = 1_000  # runs in one answer
 EXPORT_PAGE = 1_000  # records in one transaction of an export
 
 # `UsageTable.list` takes the name of the type within its class.
@@ -97,10 +98,17 @@ class UsageTable:
         with self._database.read() as conn:
             return latencies(conn, query, by, zone)
 
-    def runs(self, run_ids: Sequence[str], *, below: bool, owner: str | None = None) -> RunSumList:
-        """The sums of these runs, or of those right below them."""
+    def runs(
+        self, run_ids: Sequence[str], *, below: bool, owner: str | None = None, limit: int = RUNS_MAX
+    ) -> RunSumList:
+        """The sums of these runs, or of those right below them; of so many at most."""
         with self._database.read() as conn:
-            return run_sums(conn, run_ids, below=below, owner=owner)
+            return run_sums(conn, run_ids, below=below, owner=owner, limit=limit)
+
+    def of_runs(self, run_ids: Sequence[str], *, owner: str, limit: int) -> RecordList:
+        """The requests of these runs, oldest first, so many at most."""
+        with self._database.read() as conn:
+            return run_requests(conn, run_ids, owner=owner, limit=limit)
 
     def roll(self, records_max: int = ROLL_RECORDS_MAX, bounds: TagBounds = TAG_BOUNDS) -> int:
         """Bring the sums that are read here up to date with the next records, at most so many; returns how many."""

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from joytoken.domain.errors import InvalidRequest
 from joytoken.store.schema import usage_record
+from joytoken.store.schema_budget import run as runs
 
 QUARTER_US = 900_000_000  # every time zone's days and hours begin on a quarter of an hour
 TAG = "tag:"
@@ -30,8 +31,9 @@ COLUMNS: dict[str, sa.Column[Any]] = {
     "ending": usage_record.c.ending,
     "error": usage_record.c.error_code,
 }
+WORKFLOW = "workflow"  # a dimension that stands with the run
 TIMES = ("day", "hour")
-DIMENSIONS = (*COLUMNS, *TIMES)  # and `tag:` with any name
+DIMENSIONS = (*COLUMNS, WORKFLOW, *TIMES)  # and `tag:` with any name
 
 
 class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
     ending: str | None = None
     correlation_id: str | None = None
     run_id: str | None = None
+    workflow: str | None = None
     since_us: int | None = None
     until_us: int | None = None
 
@@ -57,19 +60,21 @@ _EQUAL = tuple(name for name in UsageQuery.__struct_fields__ if not name.endswit
 
 
 def filters(query: UsageQuery) -> dict[str, str]:
-    """What a record's columns must be equal to."""
+    """What a record's columns, and the workflow of its run, must be equal to."""
     values = {name: getattr(query, name) for name in _EQUAL}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def conditions(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
     """The query as conditions, all of which hold."""
-    found: list[sa.ColumnElement[bool]] = [usage_record.c[name] == value for name, value in filters(query).items()]
+    found: list[sa.ColumnElement[bool]] = [_filtered(name) == value for name, value in filters(query).items()]
     if query.correlation_id:
         # Said literally, since the index covers only rows of which this is known.
         found.append(usage_record.c.correlation_id != sa.literal_column("''"))
-    if query.run_id:
+    if query.run_id or query.workflow:
         found.append(usage_record.c.run_id != sa.literal_column("''"))
+    if query.workflow:  # of any owner: found by an index, and judged by `workflow_of_run`
+        found.append(usage_record.c.run_id.in_(sa.select(runs.c.run_id).where(runs.c.workflow == query.workflow)))
     if query.since_us is not None:
         found.append(usage_record.c.started_us >= query.since_us)
     if query.until_us is not None:
@@ -77,11 +82,22 @@ def conditions(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
     return found
 
 
+def _filtered(name: str) -> sa.ColumnElement[Any]:
+    return workflow_of_run() if name == WORKFLOW else usage_record.c[name]
+
+
+def workflow_of_run() -> sa.ColumnElement[str]:
+    """The workflow of a record's run, "" where it has none: a look-up by the run's name, for records that have one."""
+    mine = (runs.c.owner == usage_record.c.owner_id) & (runs.c.run_id == usage_record.c.run_id)
+    found = sa.select(runs.c.workflow).where(mine).correlate(usage_record).scalar_subquery()
+    return sa.func.coalesce(found, sa.literal_column("''"))
+
+
 def unindexed(query: UsageQuery) -> list[sa.ColumnElement[bool]]:
     """The same, said so that no index is used for them: of few records, found by another one, those that count."""
     started = usage_record.c.started_us + sa.literal_column("0")
     found: list[sa.ColumnElement[bool]] = [
-        usage_record.c[name].concat(sa.literal_column("''")) == value for name, value in filters(query).items()
+        _filtered(name).concat(sa.literal_column("''")) == value for name, value in filters(query).items()
     ]
     if query.since_us is not None:
         found.append(started >= query.since_us)
@@ -117,6 +133,8 @@ def dimension(name: str, dialect: str) -> sa.ColumnElement[Any]:
     """The expression of a dimension that is not a time. Raises InvalidRequest for an unknown one."""
     if name in COLUMNS:
         return COLUMNS[name]
+    if name == WORKFLOW:
+        return workflow_of_run()
     if name.startswith(TAG) and len(name) > len(TAG):
         return tag_value(name.removeprefix(TAG), dialect)
     raise InvalidRequest(f"usage cannot be grouped by {name!r}", "unknown_dimension", param="by")

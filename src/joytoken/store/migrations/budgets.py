@@ -38,7 +38,15 @@ def create_budgets() -> None:
         sa.Column("parent_run_id", _TEXT, server_default="", nullable=False),
         sa.Column("budget", sa.BigInteger(), nullable=True),
         sa.Column("created_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("workflow", _TEXT, server_default="", nullable=False),
         sa.PrimaryKeyConstraint("owner", "run_id", name=op.f("pk_run")),
+    )
+    op.create_index(
+        op.f("ix_run_workflow"),
+        "run",
+        ["workflow"],
+        sqlite_where=sa.text("workflow <> ''"),
+        postgresql_where=sa.text("workflow <> ''"),
     )
     op.create_table(
         "opened",
