@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from joytoken.api.door import Door, HeadLimits
 from joytoken.domain.catalog import Provider
 from joytoken.gateway.trail import Trail
@@ -13,10 +15,10 @@ class Choice:
         self.provider = Provider(name, "openai", on_disconnect=on_disconnect)
 
 
-async def abandoned(door, provider, on_disconnect="drain"):
+async def abandoned(door, provider, bills="drain", **headers):
     """A request whose caller hangs up while its provider answers."""
-    trail = Trail(a_call(chat(), b"ann"), "req-1")
-    trail.choice = Choice(provider, on_disconnect) if provider else None
+    trail = Trail(a_call(chat(), b"ann", **headers), "req-1")
+    trail.choice = Choice(provider, bills) if provider else None
     gate = asyncio.Event()
     task = asyncio.create_task(gate.wait())
     await asyncio.sleep(0)
@@ -32,7 +34,7 @@ async def test_drains_are_capped_for_each_provider():
     assert [task.cancelled() for task, _ in slow] == [False, False, True]
     other, _ = await abandoned(door, "other")
     assert not other.cancelled()
-    closed, _ = await abandoned(door, "third", on_disconnect="close")
+    closed, _ = await abandoned(door, "third", bills="close")
     assert closed.cancelled()
     slow[0][1].set()
     await slow[0][0]
@@ -42,6 +44,25 @@ async def test_drains_are_capped_for_each_provider():
     for task in (slow[1][0], other, again):
         task.cancel()
     await asyncio.wait([slow[1][0], other, again])
+
+
+@pytest.mark.parametrize(
+    ("headers", "provider", "ended"),
+    [
+        ({}, "close", True),
+        ({"idempotency_key": b"k"}, "close", False),
+        ({"idempotency_key": b"k", "on_disconnect": b"finish"}, "close", False),
+        ({"idempotency_key": b"k", "on_disconnect": b"stop"}, "close", True),
+        ({"idempotency_key": b"k", "on_disconnect": b"stop"}, "drain", False),  # billed to its end anyway
+        ({"on_disconnect": b"finish"}, "close", True),  # nobody could come back for it
+    ],
+)
+async def test_whose_answer_is_of_use(headers, provider, ended):
+    door = Door(None, HeadLimits(), correlation_id_chars_max=128, drains_max=2, drain_ms=60_000)
+    task, gate = await abandoned(door, "p", bills=provider, **headers)
+    assert task.cancelled() == ended
+    gate.set()
+    await asyncio.wait([task])
 
 
 async def test_a_drain_has_its_end():

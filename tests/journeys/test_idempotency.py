@@ -1,14 +1,17 @@
 """`Idempotency-Key`: the first answer is replayed without a second charge, whatever happened to its caller."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
+from joytoken.domain.money import parse_amount
 from tests.journeys.gateway import Customer, Gateway, wait_for
-from tests.journeys.stub import USAGE, Stub, answer, completion, events, refusal, stream
+from tests.journeys.stub import HANG, USAGE, Stub, answer, completion, events, refusal, stream
 
 FULL = 100 * 10**9
 REPORTED = 11 * 100_000 + 5 * 200_000
@@ -121,6 +124,47 @@ def test_who_hung_up_finds_the_answer(ask: Ask, stub: Stub, streams: bool):  # n
     (record,) = customer.records()
     assert record["ending"] == "completed"
     assert len(stub.calls(model)) == 1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_who_hung_up_and_said_so_stops_it(ask: Ask, stub: Stub, server: Gateway, streams: bool):  # noqa: FBT001
+    """The provider's call ends, what was frozen is free at once, and the key can be used again."""
+    slow = stream([*events(["eight by", "tes each"])[:3], HANG]) if streams else [HANG]
+    customer, model = ask(slow, stream() if streams else answer())
+    asked = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": streams}
+    body = json.dumps(asked).encode()
+    lines = ("Idempotency-Key: ten", "X-JoyToken-On-Disconnect: stop", f"Content-Length: {len(body)}")
+    with customer.connect() as wire:
+        wire.send(customer.head(*lines) + body)
+        wait_for(lambda: stub.calls(model), "the provider was not called")
+        if streams:
+            wire.until(b"tes each")
+    left_at = time.time()
+    (seen,) = wait_for(lambda: [call for call in stub.calls(model) if call.ended_at], "the provider's call goes on")
+    assert seen.cancelled
+    (record,) = wait_for(customer.records, "the request did not end")
+    assert record["ending"] == "client_gone"
+    finished = datetime.fromisoformat(record["finished_at"]).timestamp()
+    assert finished - left_at < 10  # long before `drain_ms`, to which it would be read else
+    assert FULL - customer.balance() == parse_amount(record["charged"])
+    again = customer.post("/openai/v1/chat/completions", body, Idempotency_Key="ten")
+    assert again.status == 200
+    assert "idempotent-replayed" not in again.headers
+    assert len(stub.calls(model)) == 2
+    repeated = customer.post("/openai/v1/chat/completions", body, Idempotency_Key="ten")
+    assert (repeated.headers["idempotent-replayed"], repeated.body) == ("true", again.body)
+    server.verify()
+
+
+def test_what_is_done_when_a_caller_hangs_up_is_said_right(ask: Ask):
+    customer, model = ask(answer())
+    headers = keyed("eleven") | {"X_JoyToken_On_Disconnect": "maybe"}
+    reply = customer.chat(model, headers=headers)
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (
+        400,
+        "invalid_header",
+        "X-JoyToken-On-Disconnect",
+    )
 
 
 def _replayed(customer: Customer, body: bytes):

@@ -11,6 +11,7 @@ from joytoken.api.head import HeadLimits
 from joytoken.domain.ids import request_id
 from joytoken.gateway.call import Call
 from joytoken.gateway.exchange import Exchange
+from joytoken.gateway.idempotency import STOP
 from joytoken.gateway.trail import Trail
 
 _log = logging.getLogger(__name__)
@@ -79,11 +80,12 @@ class Door:
     def abandon(self, task: asyncio.Task[None], trail: Trail) -> None:
         """The caller hung up: end the exchange now, unless its answer is of use.
 
-        It is where the provider bills a stream to its end, and where an idempotency key lets the caller come back.
+        It is where the provider bills a stream to its end, and where an idempotency key lets the caller come back,
+        unless they said that they do not want to.
         """
         choice = trail.choice
         drains = choice is not None and choice.provider.on_disconnect == "drain"
-        keeps = trail.call.idempotency_key is not None
+        keeps = trail.call.idempotency_key is not None and trail.call.on_disconnect != STOP
         provider = "" if choice is None else choice.provider.name
         if not (drains or keeps) or self._drains[provider] >= self._drains_max:
             task.cancel()

@@ -122,6 +122,7 @@ _ONCE = {
     b"authorization": "authorization",
     b"x-api-key": "api_key",
     b"idempotency-key": "idempotency_key",
+    b"x-joytoken-on-disconnect": "on_disconnect",
 }
 _RUN = {name.lower().encode(): name for name in (RUN_ID, PARENT_RUN_ID, RUN_BUDGET, WORKFLOW, STEP)}
 _LAST = {b"x-request-id": "correlation", b"x-real-ip": "real_ip"}

@@ -145,6 +145,12 @@ _HEADERS = [
     for name, description in (
         ("X-Request-ID", "A correlation id: 1 to 128 visible ASCII characters. It is echoed."),
         ("Idempotency-Key", "A repetition with the same key and body gets the first answer, and is charged once."),
+        ("X-JoyToken-Run-Id", "The run of an agent that this request belongs to."),
+        ("X-JoyToken-Parent-Run-Id", "The run that began this one."),
+        ("X-JoyToken-Run-Budget", "Credits that the run may spend, with its first request."),
+        ("X-JoyToken-Workflow", "What the run is a run of, with its first request."),
+        ("X-JoyToken-Step", "Which step of the run this is."),
+        ("X-JoyToken-On-Disconnect", "`stop` ends such a request when its caller hangs up; `finish` is the default."),
     )
 ]
 

@@ -26,6 +26,7 @@ class Call:
     forwarded_for: bytes | None = None
     real_ip: bytes | None = None
     idempotency_key: bytes | None = None
+    on_disconnect: bytes | None = None  # what becomes of an idempotent request whose caller hangs up
     run: dict[str, bytes] | None = None  # the headers that name its run, by their names
     digest: bytes | None = None  # of the credential, once it was looked at
 

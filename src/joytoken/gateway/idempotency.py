@@ -2,7 +2,8 @@
 
 Only requests that carry an `Idempotency-Key` wait for the store. The answer's end reaches the caller after the store
 has it, so that a caller who saw the end can rely on the replay. A caller who hangs up does not stop the first request:
-the answer that was paid for is there when they come back.
+the answer that was paid for is there when they come back. A caller who says `X-JoyToken-On-Disconnect: stop` does:
+their request then ends as one without a key, and the key is free again.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from joytoken.store.engine import StoreUnavailable
 from joytoken.store.idempotency import NOBODY, Existing, Holder
 
 KEY_CHARS_MAX = 255
+ON_DISCONNECT = "X-JoyToken-On-Disconnect"
+STOP, FINISH = b"stop", b"finish"
 _HOUR_US = 3_600_000_000
 _PURGE_US = 600_000_000
 _TOO_LARGE = 0  # the status of an entry whose answer was not kept
@@ -68,8 +71,10 @@ class Records(Protocol):
 class Recorder:
     """A caller whose answer is kept while it is sent; the end of it is held back until `commit`."""
 
-    def __init__(self, caller: Caller, bytes_max: int) -> None:
+    def __init__(self, caller: Caller, bytes_max: int, *, stops: bool = False) -> None:
+        """`stops`: the answer is wanted only as long as the caller is there."""
         self._caller = caller
+        self._stops = stops
         self._bytes_max = bytes_max
         self._parts: list[bytes] = []
         self._size = 0
@@ -86,8 +91,8 @@ class Recorder:
 
     @property
     def gone(self) -> bool:
-        """Never: an answer that is kept is an answer that is wanted."""
-        return False
+        """Whether nobody wants the answer any more: never, where it is kept for a caller who comes back."""
+        return self._stops and self._caller.gone
 
     @property
     def body(self) -> bytes | None:
@@ -159,10 +164,10 @@ class Idempotency:
     async def begin(self, principal: Principal, trail: Trail, caller: Caller) -> Recorder | None:
         """A recorder for the first request of its key; None where the answer of the first was replayed.
 
-        Raises InvalidRequest where the key is malformed or was used for another body (422), Conflict (409) where the
-        first request is under way, or its answer was not kept, and Unavailable where that cannot be looked up.
+        Raises InvalidRequest where a header is wrong or the key was used for another body (422), Conflict (409) where
+        the first request is under way, or its answer was not kept, and Unavailable where that cannot be looked up.
         """
-        name = _name_of(trail)
+        name, stops = _name_of(trail), _stops(trail)
         key_id = principal.key.key_id
         fingerprint = hashlib.blake2b(trail.call.body, digest_size=16).digest()
         if (key_id, name) in self._running:
@@ -178,7 +183,7 @@ class Idempotency:
             self._running.discard((key_id, name))
             raise
         if existing is None:
-            return Recorder(caller, self._answer_bytes_max)
+            return Recorder(caller, self._answer_bytes_max, stops=stops)
         self._running.discard((key_id, name))
         _replay(existing, caller)
         return None
@@ -186,7 +191,7 @@ class Idempotency:
     async def _first(self, key_id: str, name: str, fingerprint: bytes, trail: Trail) -> Existing | None:
         """The kept answer of the first request; None where this one is the first."""
         for _ in range(2):
-            existing = await asyncio.to_thread(self._claim, key_id, name, fingerprint, trail)
+            existing = await self._claimed(key_id, name, fingerprint, trail)
             if existing is None:
                 return None
             if existing.fingerprint != fingerprint:
@@ -198,11 +203,25 @@ class Idempotency:
                 break
         raise _under_way()
 
+    async def _claimed(self, key_id: str, name: str, fingerprint: bytes, trail: Trail) -> Existing | None:
+        """Claim the key in a thread. A caller who hangs up meanwhile leaves no claim behind."""
+        claim = asyncio.ensure_future(asyncio.to_thread(self._claim, key_id, name, fingerprint, trail))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            if await claim is None:
+                await asyncio.to_thread(self._table.drop, key_id, name, trail.request_id)
+            raise
+
     async def end(self, principal: Principal, trail: Trail, recorder: Recorder) -> None:
-        """Keep the answer if it was paid for, or forget the key so that the request can be sent again; then send it."""
+        """Keep the answer if it was paid for, or forget the key so that the request can be sent again; then send it.
+
+        One that its caller did not want to its end is forgotten, too.
+        """
         name, key_id = _name_of(trail), principal.key.key_id
         record = trail.record
         worth_keeping = recorder.ended and record is not None and (record.charged > 0 or trail.error is None)
+        worth_keeping = worth_keeping and trail.ending != "client_gone"
         try:
             ended = asyncio.to_thread(self._end, key_id, name, trail.request_id, recorder, worth_keeping=worth_keeping)
             await asyncio.shield(ended)
@@ -232,7 +251,7 @@ class Idempotency:
     def _forget_lost(self, key_id: str, name: str, existing: Existing, now_us: int) -> bool:
         """Whether the first request ended unpaid and without its answer being kept: then it may be tried anew."""
         record = self._records.get(existing.request_id)
-        if record is not None and record.charged > 0:
+        if record is not None and record.charged > 0 and record.ending != "client_gone":
             message = (
                 f"the first request under this Idempotency-Key ({existing.request_id}) was charged, and its answer was"
                 " lost when the gateway stopped; use a new key to ask again"
@@ -251,6 +270,14 @@ def _name_of(trail: Trail) -> str:
         message = f"Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters"
         raise InvalidRequest(message, "idempotency_key_invalid", param="Idempotency-Key")
     return given.decode("ascii")
+
+
+def _stops(trail: Trail) -> bool:
+    given = trail.call.on_disconnect
+    if given not in (None, STOP, FINISH):
+        message = f"{ON_DISCONNECT} is `stop` or `finish` (the default)"
+        raise InvalidRequest(message, "invalid_header", param=ON_DISCONNECT)
+    return given == STOP
 
 
 def _under_way() -> GatewayError:
