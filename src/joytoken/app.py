@@ -12,6 +12,8 @@ from joytoken import __version__
 from joytoken.admin.chores import Chores
 from joytoken.admin.desk import Desk
 from joytoken.admin.folder import instance
+from joytoken.admin.own_key import OwnKey, own_key
+from joytoken.admin.runs import RunRef, RunTree, show_run
 from joytoken.admin.upkeep import Upkeep
 from joytoken.admin.vault import VaultError
 from joytoken.api.asgi import build_app
@@ -24,7 +26,7 @@ from joytoken.domain.apikey import ApiKey
 from joytoken.domain.budget import Budget
 from joytoken.domain.catalog import Catalog
 from joytoken.domain.catalog import Provider as ProviderConfig
-from joytoken.domain.errors import Unavailable
+from joytoken.domain.errors import NotFound, Unavailable
 from joytoken.domain.money import parse_amount
 from joytoken.domain.price import Price
 from joytoken.domain.record import UsageRecord
@@ -36,7 +38,7 @@ from joytoken.gateway.exchange import Exchange
 from joytoken.gateway.freeze import Freezer, HoldRules
 from joytoken.gateway.idempotency import Idempotency
 from joytoken.gateway.invoke import Invoker
-from joytoken.gateway.keyring import Keyring
+from joytoken.gateway.keyring import Keyring, Principal
 from joytoken.gateway.limiter_shared import SharedLimits
 from joytoken.gateway.relay import Relay
 from joytoken.gateway.runs import Runs
@@ -190,6 +192,8 @@ class Worker:
             permit=self.admission.permit,
             lookup=self.find_record,
             price_of=self.find_price,
+            key_of=self.show_key,
+            run_of=self.find_run,
             refunded_of=self.find_refunded,
             dropped_of=self.find_dropped,
             ready_checks={"store": self.check_store, "escrow": self.check_escrow, "catalog": self.check_catalog},
@@ -227,6 +231,19 @@ class Worker:
         except (TimeoutError, Closed) as error:
             message = "the database is away, and does not know of this request yet"
             raise Unavailable(message, "store_away", retry_after_s=1) from error
+
+    async def find_run(self, owner: str, run_id: str) -> RunTree | None:
+        """A run of an owner with what runs below it, and what has just ended here. Raises Unavailable."""
+        await self._flushed()
+        try:
+            return await asyncio.to_thread(show_run, self._desk, RunRef(id=run_id, owner=owner, steps=True))
+        except NotFound:
+            return None
+
+    async def show_key(self, principal: Principal) -> OwnKey:
+        """What the holder of a key is told of it."""
+        budgets = () if principal.budgets is None else principal.budgets.shared
+        return await asyncio.to_thread(own_key, self._desk, principal.key, budgets)
 
     async def find_dropped(self, request_id: str) -> str | None:
         """The month of a request, where its records were dropped."""

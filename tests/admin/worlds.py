@@ -12,8 +12,8 @@ from tests.admin.conftest import NOW_US
 CREDIT = 10**9
 
 
-def paid(desk, *, charged=CREDIT, worker="w", **fields):
-    """Settle one request of the default owner's standard wallet, and return its record."""
+def paid(desk, *, charged=CREDIT, worker="w", limits=(), **fields):
+    """Settle one request of the default owner's standard wallet, and return its record. `limits` are drained, too."""
     number = len(desk.store.usage.list(limit=1000))
     request_id = f"req-{number:032x}"
     account = wallet_account("default", "standard")
@@ -56,8 +56,11 @@ def paid(desk, *, charged=CREDIT, worker="w", **fields):
     record = UsageRecord(**{**values, **fields})
     close_record(record, charged, 0)
     epoch = desk.store.ledger.register(f"{worker}{number}", "host", NOW_US)
-    desk.store.ledger.grant(f"{worker}{number}", epoch, [(Want(account), 4 * charged, 4 * charged)])
-    settle = (1, (account,), charged, record)
-    desk.store.ledger.flush(f"{worker}{number}", epoch, Batch(1, [settle], {account: 3 * charged}, NOW_US))
+    wants = (Want(account), *limits)
+    desk.store.ledger.grant(f"{worker}{number}", epoch, [(want, 4 * charged, 4 * charged) for want in wants])
+    accounts = tuple(want.account for want in wants)
+    settle = (1, accounts, charged, record)
+    back = dict.fromkeys(accounts, 3 * charged)
+    desk.store.ledger.flush(f"{worker}{number}", epoch, Batch(1, [settle], back, NOW_US))
     desk.store.ledger.finish(f"{worker}{number}", epoch)
     return record

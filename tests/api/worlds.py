@@ -1,7 +1,9 @@
 """A small gateway without a server: keys, a catalog, usage records, and the application over them."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from joytoken.admin.runs import RunTree
 from joytoken.api.asgi import build_app
 from joytoken.domain.apikey import ApiKey, Labels, Policy, Secret
 from joytoken.domain.catalog import Catalog, Deployment, Model, Provider
@@ -62,7 +64,9 @@ class World:
         self.catalog = make_catalog(*models) if catalog is None else catalog
         self.records: dict[str, UsageRecord] = {}
         self.prices: dict[str, Price] = {}
-        self.looked_up: list[str] = []
+        self.keys: dict[str, Any] = {}
+        self.runs: dict[tuple[str, str], RunTree] = {}
+        self.looked_up: list[Any] = []
         keyring = Keyring(PEPPER, Windows("UTC"))
         standing = (
             make_key(GOOD),
@@ -72,6 +76,8 @@ class World:
         )
         keyring.take_over(1, (*standing, *keys))
         options.setdefault("lookup", self.lookup)
+        options.setdefault("key_of", self.key_of)
+        options.setdefault("run_of", self.run_of)
         self.app = build_app(
             keyring=keyring,
             snapshot=self,
@@ -93,6 +99,13 @@ class World:
     async def lookup(self, request_id):
         self.looked_up.append(request_id)
         return self.records.get(request_id)
+
+    async def key_of(self, principal):
+        return self.keys[principal.key.key_id]
+
+    async def run_of(self, owner, run_id):
+        self.looked_up.append((owner, run_id))
+        return self.runs.get((owner, run_id))
 
     async def price_of(self, price_id):
         return self.prices.get(price_id)

@@ -103,6 +103,8 @@ def walk(server, stub):
     walk.call("GET", "/api/v1/models", client=Client(server.url))
     walk.call("GET", "/api/v1/models/meta", client=caller)
     walk.call("GET", "/api/v1/pricing", client=caller)
+    walk.call("GET", "/api/v1/key", client=caller)
+    walk.call("GET", "/api/v1/runs/{run_id}", client=caller, run_id="walk")
     walk.call("GET", "/api/v1/requests/{request_id}", client=caller, request_id=request_id)
     walk.call("GET", "/health", client=Client(server.url))
     walk.call("GET", "/ready", client=Client(server.url))
@@ -176,7 +178,7 @@ def test_every_operation_answers_as_described(walk):
 def test_a_refusal_is_as_described(server, method, path):
     """Nobody is known by this key: what needs one refuses it, in the described shape."""
     known = described()[0]["paths"][path][method.lower()].get("security") == [{}]
-    where = re.sub(r"\{tier\}", "standard", re.sub(r"\{(id|name|model|request_id|price_id)\}", "x", path))
+    where = re.sub(r"\{tier\}", "standard", re.sub(r"\{(id|name|model|request_id|run_id|price_id)\}", "x", path))
     reply = Client(server.url, "jt_live_wrong").request(method, where, None if method == "GET" else b"{}")
     assert reply.status == (200 if known else 403), reply.body
     if not known:

@@ -149,10 +149,12 @@ def test_a_budget_without_anything_is_there_and_gives_nothing(ledger):
     assert ledger.grant("h:0", epoch, [(Want(MONTH, 0), 5, 5)], 1)[0].amount == 0
 
 
-def test_what_is_available_of_accounts_is_asked_by_their_names(ledger):
+def test_accounts_are_found_by_their_whole_names(ledger):
     worker(ledger, (Want(W), 600), (Want(MONTH, 1_000), 400))
-    assert ledger.available([W, MONTH, MONTH + ":a", "none"]) == {W: 9_400, MONTH: 600}
-    assert ledger.available([]) == {}
+    found = ledger.named([W, MONTH, MONTH + ":a", "none"])
+    assert found == {W: row(ledger, W), MONTH: row(ledger)}
+    assert (found[W].available, found[MONTH].available) == (9_400, 600)
+    assert ledger.named([]) == {}
 
 
 def test_a_run_is_placed_once(budgets):

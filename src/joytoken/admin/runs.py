@@ -10,6 +10,7 @@ from joytoken.domain.errors import Conflict, NotFound
 from joytoken.domain.money import format_amount
 from joytoken.domain.record import UsageRecord
 from joytoken.store.budgets import Run
+from joytoken.store.ledger_types import AccountRow
 from joytoken.store.usage_runs import RunSum
 
 RUNS_MAX = 1000  # runs of one tree
@@ -125,14 +126,13 @@ def _tree(desk: Desk, root: str, found: dict[str, RunSum], placed: dict[str, Run
     for row in sorted(found.values(), key=lambda row: (row.started_us or 0, row.run_id)):
         if row.run_id != root:
             children.setdefault(row.parent_run_id, []).append(row.run_id)
-    left = desk.store.ledger.available(
-        [run_account(run.owner, run.run_id) for run in placed.values() if run.budget is not None]
-    )
+    with_budget = [run_account(run.owner, run.run_id) for run in placed.values() if run.budget is not None]
+    accounts = desk.store.ledger.named(with_budget)
     shown: list[RunDocument] = []
 
     def walk(run_id: str, depth: int) -> int:
         row, at = found[run_id], len(shown)
-        shown.append(_document(row, depth, placed.get(run_id), left))
+        shown.append(_document(row, depth, placed.get(run_id), accounts))
         total = row.charged + sum(walk(child, depth + 1) for child in children.get(run_id, ()))
         shown[at].total = format_amount(total)
         return total
@@ -141,9 +141,11 @@ def _tree(desk: Desk, root: str, found: dict[str, RunSum], placed: dict[str, Run
     return shown
 
 
-def _document(row: RunSum, depth: int, run: Run | None, left: dict[str, int]) -> RunDocument:
+def _document(row: RunSum, depth: int, run: Run | None, accounts: dict[str, AccountRow]) -> RunDocument:
     budget = None if run is None else run.budget
-    remaining = None if budget is None else left.get(run_account(row.owner, row.run_id), budget)
+    left = budget
+    if budget is not None and (account := accounts.get(run_account(row.owner, row.run_id))) is not None:
+        left = account.available
     return RunDocument(
         id=row.run_id,
         parent=row.parent_run_id,
@@ -156,7 +158,7 @@ def _document(row: RunSum, depth: int, run: Run | None, left: dict[str, int]) ->
         charged=format_amount(row.charged),
         total="",
         budget=None if budget is None else format_amount(budget),
-        left=None if remaining is None else format_amount(remaining),
+        left=None if left is None else format_amount(left),
         started_at=spell_optional(row.started_us),
         finished_at=spell_optional(row.finished_us),
     )

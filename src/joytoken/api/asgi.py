@@ -17,7 +17,9 @@ from joytoken.api.catalog import Shop, Source, catalog_routes
 from joytoken.api.head import HeadLimits
 from joytoken.api.health import Check, Readiness, health_routes
 from joytoken.api.openai_models import model_routes
+from joytoken.api.own_key import KeyOf, own_key_routes
 from joytoken.api.requests import DroppedOf, Lookup, PriceOf, RefundedOf, request_routes
+from joytoken.api.runs import RunOf, run_routes
 from joytoken.domain.errors import GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound, Unavailable
 from joytoken.gateway.keyring import Keyring
 from joytoken.store.engine import StoreUnavailable
@@ -25,7 +27,7 @@ from joytoken.store.engine import StoreUnavailable
 _log = logging.getLogger(__name__)
 
 _CHAT_COMPLETIONS = "/openai/v1/chat/completions"
-_BASES = "the OpenAI API is at /openai/v1, the catalog and receipts are at /api/v1"
+_BASES = "the OpenAI API is at /openai/v1, the catalog, receipts and runs are at /api/v1"
 _SHOWN_CHARS_MAX = 100  # of a caller's path in a message
 
 
@@ -36,6 +38,8 @@ def build_app(  # noqa: PLR0913 - what the application stands on, each by its na
     permit: Permit,
     lookup: Lookup,
     price_of: PriceOf,
+    key_of: KeyOf,
+    run_of: RunOf,
     ready_checks: Mapping[str, Check],
     version: str,
     extra_routes: Sequence[BaseRoute] = (),
@@ -47,15 +51,18 @@ def build_app(  # noqa: PLR0913 - what the application stands on, each by its na
     """The application.
 
     `permit` raises PolicyRejected where a key may not be used at all; `lookup` finds a usage record by its request id,
-    `price_of` a row of the price book, `refunded_of` what was given back of a charge, and `dropped_of` the month of a
-    request where that was dropped; `ready_checks` are what `/ready` reports, by name; `limits` are the edge's.
-    `extra_routes` (the management API, the Console) may raise GatewayError as every endpoint here may.
+    `price_of` a row of the price book, `key_of` what a key's holder is told of it, `run_of` a run, `refunded_of` what
+    was given back of a charge, and `dropped_of` the month of a request where that was dropped; `ready_checks` are what
+    `/ready` reports, by name; `limits` are the edge's. `extra_routes` (the management API, the Console) may raise
+    GatewayError as every endpoint here may.
     """
     access = Access(keyring, permit, limits or HeadLimits())
     shop = Shop(snapshot)
     routes = [
         *health_routes(version, Readiness(ready_checks)),
         *catalog_routes(shop, access),
+        *own_key_routes(access, key_of),
+        *run_routes(access, run_of),
         *request_routes(access, lookup, price_of, refunded_of, dropped_of),
         *model_routes(shop, access),
         Route(_CHAT_COMPLETIONS, _chat_completions, methods=["POST"]),

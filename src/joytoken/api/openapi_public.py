@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from joytoken.admin.own_key import OwnKey
 from joytoken.admin.receipts import Receipt
+from joytoken.admin.runs import RunTree
 
 _STRING = {"type": "string"}
 _INTEGER = {"type": "integer"}
@@ -11,7 +13,7 @@ _ERROR = {"$ref": "#/components/responses/Error"}
 _METADATA = {"$ref": "#/components/schemas/ResponseMetadata"}
 
 # Types that are described by what they are.
-PUBLIC_TYPES: tuple[type, ...] = (Receipt,)
+PUBLIC_TYPES: tuple[type, ...] = (Receipt, OwnKey, RunTree)
 
 PUBLIC_SCHEMAS: dict[str, Any] = {
     "Error": {
@@ -204,6 +206,16 @@ PUBLIC_PATHS: dict[str, dict[str, Any]] = {
     ),
     "/api/v1/models/meta": _get("catalog.meta", "catalog", "What can be filtered by", _reply("Labels.", "Envelope")),
     "/api/v1/pricing": _get("catalog.pricing", "catalog", "What a credit costs", _reply("Prices.", "Envelope")),
+    "/api/v1/key": _get(
+        "key", "keys", "The calling key: its policy, and what is left for it", _reply("The key.", "OwnKey")
+    ),
+    "/api/v1/runs/{run_id}": _get(
+        "run",
+        "runs",
+        "A run of the key's owner, with the runs below it and their requests, 1,000 each at most",
+        _reply("The run.", "RunTree"),
+        parameters=[_path("run_id")],
+    ),
     "/api/v1/requests/{request_id}": _get(
         "receipt",
         "requests",

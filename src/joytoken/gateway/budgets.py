@@ -49,6 +49,11 @@ class KeyBudgets:
             found = self._remembered[who] = (*self._wants, *self._of_request(end_user, run))
         return found
 
+    @property
+    def shared(self) -> tuple[Budget, ...]:
+        """Those that cover each request of the key, in one amount."""
+        return tuple(budget for budget in self._budgets if not budget.personal)
+
     def find(self, budget_id: str) -> Budget | None:
         """A budget by its id."""
         return self._by_id.get(budget_id)

@@ -53,11 +53,11 @@ class Ledger(OperatorLedger):
         with self._db.read() as conn:
             return [AccountRow(*row) for row in conn.execute(query)]
 
-    def available(self, names: Sequence[str]) -> dict[str, int]:
-        """What is left of accounts, by their names, without what is leased; those that are not there are left out."""
-        query = sa.select(account.c.id, _available).where(account.c.id.in_(names))
+    def named(self, names: Sequence[str]) -> dict[str, AccountRow]:
+        """Accounts by their whole names; those that are not there are left out."""
+        query = sa.select(account.c.id, *_account_columns).where(account.c.id.in_(names))
         with self._db.read() as conn:
-            return {row[0]: row[1] for row in conn.execute(query)}
+            return {row[0]: AccountRow(*row) for row in conn.execute(query)}
 
     def statement(self, account: str, limit: int = 100, before: int | None = None) -> list[StatementRow]:
         """An account's entries, newest first; `before` is the `version` of the last row of the page before."""
