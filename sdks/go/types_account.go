@@ -41,8 +41,8 @@ type ReceiptRequest struct {
 	Environment       string         `json:"environment"`
 	Task              string         `json:"task"`
 	EndUser           string         `json:"end_user"`
-	RunID             string         `json:"run_id"`
-	ParentRunID       string         `json:"parent_run_id"`
+	RunID             string         `json:"run"`
+	ParentRunID       string         `json:"parent_run"`
 	Workflow          string         `json:"workflow"`
 	Step              string         `json:"step"`
 	Tags              map[string]any `json:"tags"`
