@@ -54,11 +54,9 @@ def drop_month(database: Database, month: str, actor: str, now_us: int, progress
         raise NotSettled(f"{month} has been over for less than a day, and its requests may still be running")
     while roll(database):  # the sums stay
         progress(0, 1, "sums")
-    with database.read() as conn:
-        unbounded(conn)
-        if month not in months(conn):
-            return None
-        found = _survey(conn, month, progress)
+    found = _look(database, month, progress)
+    if found is None:
+        return None
     for _ in range(_ATTEMPTS_MAX):
         try:
             return found if _drop(database, found, actor, now_us) else None
@@ -68,6 +66,14 @@ def drop_month(database: Database, month: str, actor: str, now_us: int, progress
             away = failure
         time.sleep(_PAUSE_S)
     raise away
+
+
+@retried
+def _look(database: Database, month: str, progress: Progress) -> Dropped | None:
+    """What is in a month; None where it is not there. PostgreSQL may end who reads it while another one drops it."""
+    with database.read() as conn:
+        unbounded(conn)
+        return _survey(conn, month, progress) if month in months(conn) else None
 
 
 def settled(conn: sa.Connection) -> None:
