@@ -148,7 +148,7 @@ def in_language(language: str) -> list[Block]:
 
 
 # Node.js, Go and what they need are there after `make test-sdks`, and in CI; the Python tests alone do without.
-if (NODE_MODULES / "openai").is_dir() and (TYPESCRIPT / "typescript").is_dir():
+if (NODE_MODULES / "openai").is_dir() and (SDKS / "typescript" / "agent-sdk-ts" / "dist").is_dir():
 
     @pytest.fixture
     def project(tmp_path: Path) -> Path:

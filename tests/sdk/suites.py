@@ -1,10 +1,11 @@
 """The SDKs' own suites, one after the other: `python -m tests.sdk.suites [typescript] [go] [python]`.
 
-It is run in a world (`tests/sdk/world.py`). Of a step that succeeds the last line is shown, of one that fails
+It is run in a world (`tests/sdk/world.py`). Of a step that succeeds one line is shown, of one that fails
 everything; then nothing more is run, and the exit code is 1.
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -57,6 +58,17 @@ def python() -> Iterator[Step]:
 SUITES = {"typescript": typescript, "go": go, "python": python}
 
 
+def summary(output: str) -> str:
+    """What a runner says at its end: Node's counts, Go's packages, else the last line."""
+    counts = [(name, int(count)) for name, count in re.findall(r"^[#ℹ] (pass|fail) (\d+)$", output, re.MULTILINE)]
+    if counts:
+        passed, failed = (sum(count for name, count in counts if name == which) for which in ("pass", "fail"))
+        return f"{passed} passed, {failed} failed"
+    if packages := re.findall(r"^ok\s", output, re.MULTILINE):
+        return f"{len(packages)} packages ok"
+    return output.splitlines()[-1].strip() if output else "ok"
+
+
 def run(language: str, step: Step) -> bool:
     """Run one step and tell of it; whether it succeeded."""
     began = time.monotonic()
@@ -72,8 +84,8 @@ def run(language: str, step: Step) -> bool:
     )
     output = done.stdout.strip()
     good = done.returncode == 0 and not (step.silent and output)
-    last = output.splitlines()[-1].strip() if output else "ok"
-    print(f"sdks: {language}: {step.name}: {last if good else 'failed'} ({time.monotonic() - began:.0f} s)", flush=True)
+    last = summary(output) if good else "failed"
+    print(f"sdks: {language}: {step.name}: {last} ({time.monotonic() - began:.0f} s)", flush=True)
     if not good:
         print(output, flush=True)
     return good

@@ -21,7 +21,8 @@ from tests.journeys.gateway import gateway
 real_model = installed.local_model
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "local/small"
-TYPESCRIPT = ROOT / "sdks" / "typescript" / "agent-sdk-ts" / "build" / "test" / "programs" / "durable-run.js"
+BUILD = ROOT / "sdks" / "typescript" / "agent-sdk-ts" / "build"
+TYPESCRIPT = next(BUILD.rglob("durable-run.js"), BUILD / "durable-run.js")
 GO = ROOT / "sdks" / "go"
 PYTHON = ROOT / "sdks" / "python" / "tests" / "programs" / "durable_run.py"
 PATIENCE_S = 240
