@@ -11,7 +11,12 @@ const declared = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).
 const types = resolve(folder, declared.types);
 const values = await import(pathToFileURL(resolve(folder, declared.import ?? declared.default)).href);
 
-const program = ts.createProgram([types], { module: "nodenext", moduleResolution: "nodenext", target: "es2022", skipLibCheck: true });
+const program = ts.createProgram([types], {
+  module: ts.ModuleKind.NodeNext,
+  moduleResolution: ts.ModuleResolutionKind.NodeNext,
+  target: ts.ScriptTarget.ES2022,
+  skipLibCheck: true,
+});
 const checker = program.getTypeChecker();
 
 function kindOf(symbol) {
