@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"joytoken.example/sdk-go/agent"
 )
@@ -86,6 +87,33 @@ func (m *replaying) Complete(_ context.Context, request agent.ModelRequest) (age
 	m.seen[key] = body
 	number := int(key[strings.LastIndex(key, ":")+1] - '0')
 	return m.answers[number-1].(agent.ModelResponse), nil
+}
+
+func TestACallThatIsStillUnderWayElsewhereIsWaitedFor(t *testing.T) {
+	busy := `{"error":{"message":"busy","type":"conflict_error","code":"idempotency_in_progress"}}`
+	gateway := newFakeGateway(t, gatewayAnswer{status: 409, body: busy, retryAfter: "0"},
+		gatewayAnswer{status: 409, body: busy, retryAfter: "0"}, gatewayAnswer{body: sayDone})
+	options := agent.AgentOptions{Model: agent.NewJoyTokenProvider(gateway.client()), Store: agent.NewMemoryStore()}
+	result, err := agent.New(options).Run(context.Background(), "Go.")
+	must(t, err)
+	seen := gateway.seen()
+	if result.FinalText != "Done." || len(seen) != 3 || seen[0].header.Get("Idempotency-Key") != seen[2].header.Get("Idempotency-Key") {
+		t.Fatal(result, len(seen))
+	}
+	// Who has no store has no other process.
+	gateway = newFakeGateway(t, gatewayAnswer{status: 409, body: busy, retryAfter: "0"})
+	options = agent.AgentOptions{Model: agent.NewJoyTokenProvider(gateway.client())}
+	if _, err := agent.New(options).Run(context.Background(), "Go."); err == nil || len(gateway.seen()) != 1 {
+		t.Fatal(err)
+	}
+	// The end of the context ends the waiting.
+	gateway = newFakeGateway(t, gatewayAnswer{status: 409, body: busy, retryAfter: "7"})
+	options = agent.AgentOptions{Model: agent.NewJoyTokenProvider(gateway.client()), Store: agent.NewMemoryStore()}
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := agent.New(options).Run(ctx, "Go."); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
 }
 
 func TestARunThatIsDoneIsNotRunAgain(t *testing.T) {

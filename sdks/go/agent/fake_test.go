@@ -85,7 +85,8 @@ type gatewayCall struct {
 	raw    string
 }
 
-// fakeGateway answers with these in order, the last one again and again: a status above 599 is no status but hangs.
+// fakeGateway gives answers in order, the last one again and again. One that hangs says nothing more until its caller leaves,
+// which is told to gone.
 type fakeGateway struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -94,9 +95,10 @@ type fakeGateway struct {
 }
 
 type gatewayAnswer struct {
-	status int
-	body   string
-	hang   bool
+	status     int
+	body       string
+	retryAfter string
+	hang       bool
 }
 
 func newFakeGateway(t *testing.T, answers ...gatewayAnswer) *fakeGateway {
@@ -117,6 +119,9 @@ func newFakeGateway(t *testing.T, answers ...gatewayAnswer) *fakeGateway {
 		}
 		if answer.status != 0 {
 			w.Header().Set("Content-Type", "application/json")
+			if answer.retryAfter != "" {
+				w.Header().Set("Retry-After", answer.retryAfter)
+			}
 			w.WriteHeader(answer.status)
 		}
 		_, _ = io.WriteString(w, answer.body)

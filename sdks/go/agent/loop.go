@@ -12,8 +12,15 @@ import (
 	joytoken "joytoken.example/sdk-go"
 )
 
-// saveTime bounds how long one save of a state may take after the run's context has ended.
-const saveTime = 30 * time.Second
+const (
+	// saveTime bounds how long one save of a state may take, also after the run's context has ended.
+	saveTime = 30 * time.Second
+	// underWayTime bounds how long a run waits for its own call that another process made.
+	underWayTime = 5 * time.Minute
+	// pauseMin and pauseMax bound the time between two looks at it.
+	pauseMin = 100 * time.Millisecond
+	pauseMax = 8 * time.Second
+)
 
 // run is one run on its way: it reads and changes the state, and nothing else remembers anything.
 type run struct {
@@ -87,7 +94,7 @@ func (r *run) agentState() AgentState {
 
 // ask makes a model call and keeps the answer.
 func (r *run) ask(ctx context.Context) (over bool, err error) {
-	answer, err := r.complete(ctx, r.request())
+	answer, err := r.completeDurably(ctx, r.request())
 	if refusal := refusalOf(err); refusal != nil {
 		r.refusal = refusal
 		return true, r.end(ctx, StatusStopped, reasonOf(refusal))
@@ -152,6 +159,36 @@ func relaxed(choice any) any {
 		return choice
 	}
 	return "auto"
+}
+
+// completeDurably waits where the gateway is still finishing this very call, which another process made before it died.
+func (r *run) completeDurably(ctx context.Context, request ModelRequest) (ModelResponse, error) {
+	for waited := time.Duration(0); ; {
+		answer, err := r.complete(ctx, request)
+		pause, underWay := underWayElsewhere(err)
+		if !underWay || !request.Durable || waited+pause > underWayTime {
+			return answer, err
+		}
+		waited += pause
+		select {
+		case <-ctx.Done():
+			return ModelResponse{}, r.ended(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// underWayElsewhere says whether a call was refused because its first attempt is under way, and how long to wait for it.
+func underWayElsewhere(err error) (pause time.Duration, underWay bool) {
+	var conflict *joytoken.APIError
+	if !errors.As(err, &conflict) || conflict.Reason != "idempotency_in_progress" {
+		return 0, false
+	}
+	seconds, err := strconv.Atoi(conflict.ResponseHeaders.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		seconds = 1
+	}
+	return min(max(time.Duration(seconds)*time.Second, pauseMin), pauseMax), true
 }
 
 func (r *run) complete(ctx context.Context, request ModelRequest) (ModelResponse, error) {
