@@ -120,8 +120,8 @@ func (a *Agent) newRun(
 		store:    a.options.Store,
 		stopWhen: append(append([]StopCondition{}, a.options.StopWhen...), StepCountIs(bound)),
 	}
-	if parent := scopeOf(ctx); r.store == nil && parent != nil {
-		r.store = parent.store
+	if parent := scopeOf(ctx); parent != nil {
+		r.store = a.storeWithin(parent)
 	}
 	if len(a.options.Metadata)+len(metadata) > 0 {
 		r.metadata = maps.Clone(a.options.Metadata)

@@ -13,6 +13,8 @@ type scope struct {
 	run    RunIdentity
 	store  RunStore
 	callID string // unique within the run
+	// decisions are those on calls of the child run.
+	decisions map[string]Decision
 
 	mu      sync.Mutex
 	usage   UsageSummary
@@ -60,8 +62,9 @@ func ExecutionOf(ctx context.Context) (ToolExecutionContext, bool) {
 }
 
 // AsTool is a tool that hands a piece of work over to this agent and returns its final text. Its run is a child of the
-// calling run: it drains that one's budget, is kept in its store, and counts in its usage and credits. It needs tools that
-// do without approvals, because nobody could decide on them.
+// calling run: it drains that one's budget, is kept in its store, and counts in its usage and credits. Where its tools
+// need an approval the calling run waits, too, if there is a store: the id of such a pending call is that of the calling
+// run's tool call, a slash, and that of the child's.
 func (a *Agent) AsTool(name, description string) AgentTool {
 	return AgentTool{
 		Name:        name,
@@ -90,30 +93,66 @@ func (a *Agent) runChild(ctx context.Context, name, task string) (string, error)
 		return result.FinalText, err
 	}
 	identity := parent.run.child(parent.callID)
-	result, err := a.beginOrResume(ctx, identity, parent.store, task)
+	result, err := a.beginOrResume(ctx, identity, parent, task)
 	parent.add(result)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("agent %s: %w", name, err)
+	case result.Status == StatusPending && a.storeWithin(parent) == nil:
+		return "", fmt.Errorf("agent %s: it waits for an approval of %q, which needs a store", name, result.Pending[0].ToolName)
 	case result.Status == StatusPending:
-		return "", fmt.Errorf("agent %s: it waits for an approval of %q, which a sub-agent cannot get",
-			name, result.Pending[0].ToolName)
+		return "", &childWaits{result.Pending}
 	case result.FinalText == "" && result.StoppedBy != "":
 		return "", fmt.Errorf("agent %s: stopped by %s", name, result.StoppedBy)
 	}
 	return result.FinalText, nil
 }
 
-func (a *Agent) beginOrResume(
-	ctx context.Context, identity RunIdentity, store RunStore, task string,
-) (AgentResult, error) {
-	if a.options.Store != nil {
-		store = a.options.Store
+// childWaits is a child run that is pending.
+type childWaits struct{ pending []PendingCall }
+
+func (w *childWaits) Error() string { return "the sub-agent waits for an approval" }
+
+// waitingBelow is what a child run waits for, as its parent's pending calls; nil where an error says something else.
+func waitingBelow(err error, callID string) []PendingCall {
+	var waits *childWaits
+	if !errors.As(err, &waits) {
+		return nil
 	}
-	if store != nil {
+	pending := make([]PendingCall, 0, len(waits.pending))
+	for _, call := range waits.pending {
+		call.ToolCallID = callID + "/" + call.ToolCallID
+		pending = append(pending, call)
+	}
+	return pending
+}
+
+// decisionsBelow are the decisions on calls of the child run that a tool call began.
+func (r *run) decisionsBelow(callID string) map[string]Decision {
+	below := map[string]Decision{}
+	for id, decision := range r.decisions {
+		if inner, found := strings.CutPrefix(id, callID+"/"); found {
+			below[inner] = decision
+		}
+	}
+	return below
+}
+
+// storeWithin is where this agent's runs are kept when it is a tool.
+func (a *Agent) storeWithin(parent *scope) RunStore {
+	if a.options.Store != nil {
+		return a.options.Store
+	}
+	return parent.store
+}
+
+func (a *Agent) beginOrResume(
+	ctx context.Context, identity RunIdentity, parent *scope, task string,
+) (AgentResult, error) {
+	if store := a.storeWithin(parent); store != nil {
 		state, err := store.Load(ctx, identity.ID)
 		if err == nil {
-			return a.ResumeState(ctx, state, ResumeOptions{})
+			return a.ResumeState(ctx, state, ResumeOptions{Decisions: parent.decisions})
 		}
 		if !errors.Is(err, ErrRunNotFound) {
 			return AgentResult{}, err

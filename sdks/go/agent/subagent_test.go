@@ -62,6 +62,43 @@ func TestASubAgentThatWasDoneBeforeACrashIsNotRunAgain(t *testing.T) {
 	}
 }
 
+func TestAnApprovalOfASubAgentPausesItsParent(t *testing.T) {
+	tools := &wiper{}
+	inner := scripted(charged(calls("wipe", `{"n":1}`, "look", "{}", "wipe", `{"n":2}`), "req-2", "0.25"), charged(says("Wiped."), "req-3", "0.25"))
+	child := agent.New(agent.AgentOptions{
+		Model: inner, Tools: []agent.AgentTool{agent.RequireApproval(tools.tool("wipe")), tools.tool("look")},
+	})
+	middle := agent.New(agent.AgentOptions{
+		Model: scripted(calls("child", `{"input":"x"}`), says("Done below.")), Tools: []agent.AgentTool{child.AsTool("child", "")},
+	})
+	outer := scripted(charged(calls("middle", `{"input":"x"}`, "look", "{}"), "req-1", "0.5"), charged(says("All done."), "req-4", "0.5"))
+	assistant := agent.New(agent.AgentOptions{
+		Model: outer, Tools: []agent.AgentTool{middle.AsTool("middle", ""), tools.tool("look")}, Store: agent.NewMemoryStore(),
+	})
+	ctx := context.Background()
+	result, err := assistant.Run(ctx, "Go.")
+	must(t, err)
+	if result.Status != agent.StatusPending || len(result.Pending) != 2 || result.Pending[0].ToolCallID != "call_1/call_1/call_1" ||
+		result.Pending[1].ToolName != "wipe" || result.CreditsUsed != "0.500000" || tools.ran() != "call_2 call_2" {
+		t.Fatalf("%+v, ran %s", result, tools.ran())
+	}
+	result, err = assistant.Resume(ctx, result.RunID, agent.ResumeOptions{Decisions: map[string]agent.Decision{
+		"call_1/call_1/call_1": agent.Approve(), "call_1": agent.Approve(), "call_3": agent.Approve(),
+	}})
+	must(t, err)
+	if len(result.Pending) != 1 || result.Pending[0].ToolCallID != "call_1/call_1/call_3" || tools.ran() != "call_2 call_2 call_1" {
+		t.Fatalf("%+v, ran %s", result.Pending, tools.ran())
+	}
+	result, err = assistant.Resume(ctx, result.RunID, agent.ResumeOptions{Decisions: map[string]agent.Decision{
+		"call_1/call_1/call_3": agent.Reject("no"),
+	}})
+	must(t, err)
+	if result.FinalText != "All done." || result.Steps[0].ToolResults[0].Content != "Done below." ||
+		result.CreditsUsed != "1.500000" || tools.ran() != "call_2 call_2 call_1" || inner.count() != 2 {
+		t.Fatalf("%+v, ran %s", result, tools.ran())
+	}
+}
+
 func TestWhatASubAgentCannotDoIsToldToItsParent(t *testing.T) {
 	refused := agent.New(agent.AgentOptions{
 		Model: scripted(calls("wipe", "{}")), Tools: []agent.AgentTool{agent.RequireApproval(textTool("wipe", "wiped"))},
@@ -73,7 +110,7 @@ func TestWhatASubAgentCannotDoIsToldToItsParent(t *testing.T) {
 		refused.AsTool("refused", ""), endless.AsTool("endless", ""), broken.AsTool("broken", ""),
 	}}).Run(context.Background(), "Go.")
 	must(t, err)
-	for i, want := range []string{"waits for an approval of \"wipe\"", "stopped by step_count:8", "provider is required", "missing required argument"} {
+	for i, want := range []string{"waits for an approval of \"wipe\", which needs a store", "stopped by step_count:8", "provider is required", "missing required argument"} {
 		if told := result.Steps[0].ToolResults[i]; !told.IsError || !strings.Contains(told.Content, want) {
 			t.Errorf("%+v", told)
 		}

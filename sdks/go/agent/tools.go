@@ -67,19 +67,24 @@ type toolWork struct {
 	input   any
 	scope   *scope
 	result  ToolResult
-	dropped bool // the context ended while the tool ran: what it returned may be of that
+	waiting []PendingCall // what must be decided on before it can be run, or end
+	dropped bool          // it has no result: it waits, or the context ended while it ran
 }
 
 // useTools runs the calls of the last answer that have no result yet and that nobody has to decide on, and says whether
 // the run waits for decisions.
 func (r *run) useTools(ctx context.Context) (waits bool, err error) {
-	work, pending := r.sortCalls()
+	work := r.sortCalls()
 	err = r.runWork(ctx, work)
 	r.orderResults()
 	if err != nil {
 		return false, errors.Join(err, r.save(ctx))
 	}
 	step := *r.state.lastStep()
+	pending := []PendingCall{}
+	for _, one := range work {
+		pending = append(pending, one.waiting...)
+	}
 	if len(pending) == 0 {
 		if err := r.save(ctx); err != nil {
 			return false, err
@@ -94,16 +99,19 @@ func (r *run) useTools(ctx context.Context) (waits bool, err error) {
 	return true, r.tell(Event{Type: EventPending, Pending: pending})
 }
 
-// sortCalls parts the open calls into those to run and those that wait. A call that was decided against has its result
-// at once, and so has one that cannot be run.
-func (r *run) sortCalls() (work []*toolWork, pending []PendingCall) {
+// sortCalls looks through the open calls: some are to be run, some wait for a decision, and some have their result at
+// once, because they were decided against or cannot be run.
+func (r *run) sortCalls() []*toolWork {
 	step := r.state.lastStep()
+	var work []*toolWork
 	for _, position := range r.state.openCalls() {
 		call := step.AssistantMessage.ToolCalls[position]
 		one := &toolWork{
 			call: call, input: tooldef.ParseToolArguments(call.Function.Arguments),
 			result: ToolResult{ToolCallID: call.ID, ToolName: call.Function.Name},
-			scope:  &scope{run: r.state.Run, store: r.store, callID: r.uniqueCallID(position)},
+			scope: &scope{
+				run: r.state.Run, store: r.store, callID: r.uniqueCallID(position), decisions: r.decisionsBelow(call.ID),
+			},
 		}
 		tool, found := r.tools.byName[call.Function.Name]
 		if !found {
@@ -113,16 +121,14 @@ func (r *run) sortCalls() (work []*toolWork, pending []PendingCall) {
 		} else if needsApproval(tool, one.input) {
 			decision, decided := r.decisions[call.ID]
 			if !decided {
-				pending = append(pending, PendingCall{ToolCallID: call.ID, ToolName: tool.Name, Input: one.input})
-				continue
-			}
-			if !decision.Approved {
+				one.waiting = []PendingCall{{ToolCallID: call.ID, ToolName: tool.Name, Input: one.input}}
+			} else if !decision.Approved {
 				one.fail("Tool call rejected: " + firstText(decision.Reason, "not approved"))
 			}
 		}
 		work = append(work, one)
 	}
-	return work, pending
+	return work
 }
 
 // uniqueCallID is the call's id, with a number where an earlier call of the run had the same one.
@@ -207,7 +213,7 @@ func (r *run) execute(ctx context.Context, one *toolWork, messages []joytoken.Ch
 	if one.result.Content != "" {
 		return
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || len(one.waiting) > 0 {
 		one.dropped = true
 		return
 	}
@@ -222,7 +228,8 @@ func (r *run) execute(ctx context.Context, one *toolWork, messages []joytoken.Ch
 	if err == nil {
 		content, err = tooldef.StringifyToolResult(result)
 	}
-	one.dropped = ctx.Err() != nil
+	one.waiting = waitingBelow(err, one.call.ID)
+	one.dropped = ctx.Err() != nil || len(one.waiting) > 0
 	if err != nil {
 		one.fail(bounded("Tool error: " + err.Error()))
 		return
