@@ -62,7 +62,7 @@ func echo(text string) ChatCompletionRequest {
 
 var decimal = regexp.MustCompile(`^\d+\.\d{6,9}$`)
 
-func TestCheck16To20And26(t *testing.T) {
+func TestCheck16And18And19And20And26WholeAnswer(t *testing.T) {
 	client, ok := inWorld(t)
 	if !ok {
 		return
@@ -135,7 +135,7 @@ func TestCheck28And31FieldsReachTheProvider(t *testing.T) {
 	}
 }
 
-func TestCheck33To38Stream(t *testing.T) {
+func TestCheck33And34And35And38Stream(t *testing.T) {
 	client, ok := inWorld(t)
 	if !ok {
 		return
