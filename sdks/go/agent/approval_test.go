@@ -100,6 +100,27 @@ func TestAToolDecidesByItsInputWhetherItNeedsApproval(t *testing.T) {
 	}
 }
 
+// An id is the provider's: another call may have the same one, and was not what somebody decided on.
+func TestADecisionIsOfOneCallAlone(t *testing.T) {
+	tools := &wiper{}
+	wipe := agent.RequireApproval(tools.tool("wipe"))
+	decisions := map[string]agent.Decision{"call_1": agent.Approve()}
+	for name, model := range map[string]*script{
+		"after the decided one": scripted(calls("wipe", `{"disk":1}`), calls("wipe", `{"disk":2}`)),
+		"after none":            scripted(errDied, calls("wipe", `{"disk":2}`)),
+	} {
+		tools.runs = nil
+		assistant := agent.New(agent.AgentOptions{Model: model, Tools: []agent.AgentTool{wipe}, Store: agent.NewMemoryStore()})
+		result, _ := assistant.Run(context.Background(), "Go.")
+		result, err := assistant.Resume(context.Background(), result.RunID, agent.ResumeOptions{Decisions: decisions})
+		must(t, err)
+		if result.Status != agent.StatusPending || result.Pending[0].Input.(map[string]any)["disk"] != 2.0 ||
+			tools.ran() != "" && name == "after none" {
+			t.Errorf("%s: %+v, ran %s", name, result, tools.ran())
+		}
+	}
+}
+
 func TestAReasonIsToldToTheModel(t *testing.T) {
 	tools := &wiper{}
 	assistant := agent.New(agent.AgentOptions{

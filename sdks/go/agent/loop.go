@@ -94,6 +94,7 @@ func (r *run) agentState() AgentState {
 
 // ask makes a model call and keeps the answer.
 func (r *run) ask(ctx context.Context) (over bool, err error) {
+	r.decisions = nil
 	answer, err := r.completeDurably(ctx, r.request())
 	if refusal := refusalOf(err); refusal != nil {
 		r.refusal = refusal

@@ -75,6 +75,7 @@ type toolWork struct {
 // the run waits for decisions.
 func (r *run) useTools(ctx context.Context) (waits bool, err error) {
 	work := r.sortCalls()
+	r.decisions = nil // they are of these calls; a later one may have the same id
 	err = r.runWork(ctx, work)
 	r.orderResults()
 	if err != nil {
