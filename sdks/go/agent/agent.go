@@ -29,8 +29,10 @@ type AgentOptions struct {
 
 	// ToolChoice is sent with the first model call of a run; a choice that forces a tool is "auto" from then on.
 	ToolChoice any
-	// ToolConcurrency is how many tools of one turn run at once; 0: one after the other. DefaultToolConcurrency is a good
-	// bound for tools that only wait. Results keep the order of the calls.
+	// ParallelToolCalls lets tools of one turn run at once; else they run one after the other. Results keep the order of the
+	// calls.
+	ParallelToolCalls bool
+	// ToolConcurrency is how many run at once; 0: DefaultToolConcurrency with ParallelToolCalls, else 1.
 	ToolConcurrency int
 	// Output asks for a final answer of a JSON Schema: see OutputFor.
 	Output *OutputFormat
@@ -83,6 +85,10 @@ func (a *Agent) RunWithOptions(ctx context.Context, options AgentRunOptions) (Ag
 	state.Messages = append(state.Messages, options.Messages...)
 	if options.Input != "" {
 		state.Messages = append(state.Messages, joytoken.ChatMessage{Role: "user", Content: options.Input})
+	}
+	// What is sent is what a resumed run would send: JSON that was read.
+	if state, err = state.clone(); err != nil {
+		return AgentResult{}, err
 	}
 	run, err := a.newRun(ctx, state, options.MaxSteps, options.Metadata, options.OnEvent)
 	if err != nil {

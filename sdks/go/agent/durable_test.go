@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	joytoken "joytoken.example/sdk-go"
 	"joytoken.example/sdk-go/agent"
 )
 
@@ -47,7 +48,10 @@ func TestARunThatDiesAnywhereGoesOnWhereItWas(t *testing.T) {
 				})
 			}
 			id := name + string(rune('0'+death))
-			run := agent.AgentRunOptions{Input: "Go.", Run: &agent.RunOptions{ID: id, Workflow: "nightly"}}
+			run := agent.AgentRunOptions{
+				Input: "Go.", Run: &agent.RunOptions{ID: id, Workflow: "nightly"},
+				Messages: []joytoken.ChatMessage{{Role: "user", Content: []part{{Type: "text", Text: "<>", Detail: 1e21}}}},
+			}
 			result, err := assistant(&frail{store, death}).RunWithOptions(context.Background(), run)
 			if death < 6 && !errors.Is(err, errDied) || death == 6 && err != nil {
 				t.Fatal(name, death, err)
@@ -56,7 +60,7 @@ func TestARunThatDiesAnywhereGoesOnWhereItWas(t *testing.T) {
 			must(t, err)
 			if result.FinalText != "Done." || result.CreditsUsed != "0.300000003" || len(result.Steps) != 3 ||
 				strings.Join(result.RequestIDs, " ") != "req-1 req-2 req-3" || result.Usage.TotalTokens != 45 ||
-				result.Steps[0].Index != 1 || len(result.Messages) != 8 {
+				result.Steps[0].Index != 1 || len(result.Messages) != 9 {
 				t.Fatalf("%s, death %d: %+v", name, death, result)
 			}
 			if model.paid != 3 || model.broken {
@@ -64,6 +68,13 @@ func TestARunThatDiesAnywhereGoesOnWhereItWas(t *testing.T) {
 			}
 		}
 	}
+}
+
+// part is a content part whose fields are not in the order of the alphabet.
+type part struct {
+	Type   string  `json:"type"`
+	Text   string  `json:"text"`
+	Detail float64 `json:"detail"`
 }
 
 // replaying is a gateway's idempotency: the same key gives the same answer, once paid, for the same request.

@@ -103,6 +103,9 @@ func (r *run) ask(ctx context.Context) (over bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if answer.Message, err = asRead(answer.Message); err != nil {
+		return false, err
+	}
 	step := AgentStep{
 		Index: r.state.Step + 1, AssistantMessage: answer.Message, ToolResults: []ToolResult{}, Usage: answer.Usage,
 		RequestID: joytoken.RequestIDFromMetadata(answer.Metadata), Metadata: answer.Metadata,

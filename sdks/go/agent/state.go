@@ -122,6 +122,17 @@ func (s *RunState) clone() (*RunState, error) {
 	return ParseRunState(data)
 }
 
+// asRead is a message as it is when its JSON has been written and read, so that a process which reads the state sends the
+// same as the one that wrote it.
+func asRead(message joytoken.ChatMessage) (joytoken.ChatMessage, error) {
+	data, err := json.Marshal(message)
+	if err != nil {
+		return message, fmt.Errorf("agent: the model's message is no JSON: %w", err)
+	}
+	read := joytoken.ChatMessage{}
+	return read, json.Unmarshal(data, &read)
+}
+
 // lastStep is the step that may still have tools to run; nil before the first answer.
 func (s *RunState) lastStep() *AgentStep {
 	if len(s.Steps) == 0 {

@@ -143,8 +143,7 @@ func TestToolsOfOneTurnRunAtOnceAndKeepTheirOrder(t *testing.T) {
 		asked = append(asked, "slow", fmt.Sprintf(`{"n":%d}`, n))
 	}
 	assistant := agent.New(agent.AgentOptions{
-		Model: scripted(calls(asked...), says("Done.")), Tools: []agent.AgentTool{slow},
-		ToolConcurrency: agent.DefaultToolConcurrency,
+		Model: scripted(calls(asked...), says("Done.")), Tools: []agent.AgentTool{slow}, ParallelToolCalls: true,
 	})
 	go func() {
 		for range agent.DefaultToolConcurrency { // so many must be there at once before any may go on

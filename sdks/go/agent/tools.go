@@ -174,7 +174,7 @@ func (r *run) runWork(ctx context.Context, work []*toolWork) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	messages := slices.Clip(r.state.Messages)
-	slots := make(chan struct{}, max(1, r.agent.options.ToolConcurrency))
+	slots := make(chan struct{}, r.agent.options.concurrency())
 	results := make(chan *toolWork)
 	go func() {
 		var running sync.WaitGroup
@@ -207,6 +207,16 @@ func (r *run) runWork(ctx context.Context, work []*toolWork) error {
 		return r.ended(ctx)
 	}
 	return refused
+}
+
+func (o AgentOptions) concurrency() int {
+	switch {
+	case o.ToolConcurrency > 0:
+		return o.ToolConcurrency
+	case o.ParallelToolCalls:
+		return DefaultToolConcurrency
+	}
+	return 1
 }
 
 // execute runs one call, if it has no result yet.

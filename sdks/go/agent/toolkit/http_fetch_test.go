@@ -113,6 +113,29 @@ func TestANameThatChangesItsAddressLeadsNowhere(t *testing.T) {
 	}
 }
 
+type fixed struct{ asked []string }
+
+func (f *fixed) RoundTrip(request *http.Request) (*http.Response, error) {
+	f.asked = append(f.asked, request.URL.Host)
+	header := http.Header{"Location": {"http://other.example/"}}
+	return &http.Response{StatusCode: http.StatusFound, Header: header, Body: http.NoBody, Request: request}, nil
+}
+
+func TestAWayToConnectOfTheCallersOwnIsHeldToTheHosts(t *testing.T) {
+	way := &fixed{}
+	config := toolkit.HTTPFetchConfig{AllowedHosts: []string{"Example.com", "127.0.0.1"}, Client: &http.Client{Transport: way}}
+	for address, want := range map[string]string{
+		"http://EXAMPLE.com./": "other.example", "http://127.0.0.1/": "is not public",
+	} {
+		if _, err := fetch(config, address); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if len(way.asked) != 1 {
+		t.Fatal(way.asked)
+	}
+}
+
 func TestNoProxyOfTheEnvironmentConnects(t *testing.T) {
 	var reached atomic.Int32
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
