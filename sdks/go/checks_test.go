@@ -6,11 +6,19 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 )
 
 // The checks of the SDK's contract, by their number. Those that need a gateway are in world_test.go.
+
+func TestNothingIsRequired(t *testing.T) {
+	data, err := os.ReadFile("go.mod")
+	if err != nil || strings.Contains(string(data), "require") {
+		t.Fatalf("the standard library is all that is used: %s, %v", data, err)
+	}
+}
 
 func answered(t *testing.T, body string) *ChatCompletionResponse {
 	t.Helper()

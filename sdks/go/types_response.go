@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// ResponseInputItem is one item of a response's input.
+// ResponseInputItem is one item of a response's input. One that was read from JSON is written as it came, with fields that
+// have no name here; to change it, make another.
 type ResponseInputItem struct {
 	Type string `json:"type,omitempty"`
 	ID   string `json:"id,omitempty"`
@@ -35,7 +36,7 @@ func (i *ResponseInputItem) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes an item that came from the wire as it came, with fields that have no name here.
+// MarshalJSON writes an item; one that was read is written as it came.
 func (i ResponseInputItem) MarshalJSON() ([]byte, error) {
 	if i.raw != nil {
 		return i.raw, nil
