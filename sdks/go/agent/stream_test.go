@@ -72,6 +72,34 @@ func TestAStreamTellsWhatHappensAsItHappens(t *testing.T) {
 	}
 }
 
+func TestAStreamedRunIsResumedStreamed(t *testing.T) {
+	gateway := newFakeGateway(t, streamedRun()...)
+	store := agent.NewMemoryStore()
+	options := func(store agent.RunStore) agent.AgentOptions {
+		return agent.AgentOptions{
+			Model: agent.NewJoyTokenProvider(gateway.client()), Tools: []agent.AgentTool{textTool("again", "ok")}, Store: store,
+		}
+	}
+	hear := func(agent.Event) error { return nil }
+	result, err := agent.New(options(&frail{store, 2})).RunStream(context.Background(), agent.AgentRunOptions{Input: "Go."}, hear)
+	if !errors.Is(err, errDied) {
+		t.Fatal(err)
+	}
+	text := ""
+	result, err = agent.New(options(store)).Resume(context.Background(), result.RunID, agent.ResumeOptions{
+		OnEvent: func(event agent.Event) error { text += event.Delta; return nil },
+	})
+	must(t, err)
+	if result.FinalText != "Done." || text != "Done." || result.Steps[0].RequestID != "req-1" {
+		t.Fatalf("%q %+v", text, result)
+	}
+	for _, call := range gateway.seen() {
+		if call.body["stream"] != true || call.header.Get("X-JoyToken-On-Disconnect") != "finish" {
+			t.Fatal(call.raw, call.header)
+		}
+	}
+}
+
 func TestAProviderThatCannotStreamHasItsTextToldWhole(t *testing.T) {
 	var told []string
 	result, err := agent.New(agent.AgentOptions{Model: scripted(says("Hi."))}).RunStream(context.Background(),

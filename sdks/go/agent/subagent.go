@@ -88,18 +88,20 @@ func (a *Agent) AsTool(name, description string) AgentTool {
 // runChild begins the child run of a tool call, or goes on with it where another process began it.
 func (a *Agent) runChild(ctx context.Context, name, task string) (string, error) {
 	parent := scopeOf(ctx)
-	if parent == nil {
-		result, err := a.Run(ctx, task)
-		return result.FinalText, err
+	var result AgentResult
+	var err error
+	if parent == nil { // in a loop of the client
+		result, err = a.Run(ctx, task)
+	} else {
+		result, err = a.beginOrResume(ctx, parent.run.child(parent.callID), parent, task)
+		parent.add(result)
 	}
-	identity := parent.run.child(parent.callID)
-	result, err := a.beginOrResume(ctx, identity, parent, task)
-	parent.add(result)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("agent %s: %w", name, err)
-	case result.Status == StatusPending && a.storeWithin(parent) == nil:
-		return "", fmt.Errorf("agent %s: it waits for an approval of %q, which needs a store", name, result.Pending[0].ToolName)
+	case result.Status == StatusPending && (parent == nil || a.storeWithin(parent) == nil):
+		return "", fmt.Errorf("agent %s: it waits for an approval of %q, which needs an agent with a store above it",
+			name, result.Pending[0].ToolName)
 	case result.Status == StatusPending:
 		return "", &childWaits{result.Pending}
 	case result.FinalText == "" && result.StoppedBy != "":

@@ -110,7 +110,11 @@ func TestWhatASubAgentCannotDoIsToldToItsParent(t *testing.T) {
 		refused.AsTool("refused", ""), endless.AsTool("endless", ""), broken.AsTool("broken", ""),
 	}}).Run(context.Background(), "Go.")
 	must(t, err)
-	for i, want := range []string{"waits for an approval of \"wipe\", which needs a store", "stopped by step_count:8", "provider is required", "missing required argument"} {
+	alone := refused.AsTool("refused", "")
+	if _, err := alone.Execute(context.Background(), map[string]any{"input": "x"}, agent.ToolExecutionContext{}); err == nil {
+		t.Error("an approval was lost")
+	}
+	for i, want := range []string{"waits for an approval of \"wipe\", which needs an agent with a store", "stopped by step_count:8", "provider is required", "missing required argument"} {
 		if told := result.Steps[0].ToolResults[i]; !told.IsError || !strings.Contains(told.Content, want) {
 			t.Errorf("%+v", told)
 		}
