@@ -1,5 +1,6 @@
 /** The client of a JoyToken gateway. */
 export { JoyTokenAPIError, type JoyTokenAPIErrorOptions } from "./api-error.js";
+export { collectChat } from "./chat-collect.js";
 export { JoyTokenClient } from "./client.js";
 export { classifyFinishReason, FinishReasonKind, malformedToolCallNudge } from "./finish-reason.js";
 export { callMetadata } from "./metadata.js";
