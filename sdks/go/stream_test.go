@@ -49,7 +49,8 @@ func watch(t *testing.T, answer http.HandlerFunc, options ...Option) *watched {
 		server.Close()
 	})
 	base := []Option{
-		WithAPIKey(testKey), WithOpenAIBaseURL(server.URL), WithHTTPClient(&http.Client{Transport: transport}),
+		WithAPIKey(testKey), WithAPIBaseURL(server.URL), WithOpenAIBaseURL(server.URL),
+		WithHTTPClient(&http.Client{Transport: transport}),
 	}
 	w.client = NewClient(append(base, options...)...)
 	return w
