@@ -20,7 +20,7 @@ export { calculator } from "./tools/calculator.js";
 export { dateTime } from "./tools/date-time.js";
 export { evalExpression } from "./tools/eval-expression.js";
 export { fileRead } from "./tools/file-read.js";
-export { absRoot, DefaultFileMaxBytes, DefaultSearchLimit } from "./tools/file-sandbox.js";
+export { absRoot, DefaultFileMaxBytes, DefaultSearchLimit } from "./tools/file-root.js";
 export { fileSearch } from "./tools/file-search.js";
 export { fileWrite } from "./tools/file-write.js";
 export { listDir } from "./tools/list-dir.js";

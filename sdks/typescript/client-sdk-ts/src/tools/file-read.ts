@@ -1,6 +1,7 @@
 import type { FileSandbox, Tool } from "../types/tool.js";
 import { textArgument, textParameters } from "./arguments.js";
-import { asFileTool, fileBytesMax, openRegular, placeInside } from "./file-sandbox.js";
+import { fileBytesMax } from "./file-root.js";
+import { asFileTool, openRegular, placeInside } from "./file-sandbox.js";
 
 /**
  * A tool: reads a text file of the sandbox, as `{ path, content, bytes }`. Of a file over `maxBytes` it gives the

@@ -1,24 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import type { FileSandbox } from "../types/tool.js";
+import { absRoot } from "./file-root.js";
 import { nodePlatform, systemReason } from "./node-platform.js";
-
-/** The largest file that is read or written: 1 MiB. */
-export const DefaultFileMaxBytes = 1 << 20;
-
-/** The most entries that are listed, and files that are found. */
-export const DefaultSearchLimit = 200;
-
-/** The absolute root of a file sandbox: the working directory where it names none. */
-export function absRoot(sandbox: FileSandbox): string {
-  const { path, cwd } = nodePlatform("absRoot");
-  return path.resolve(sandbox.root || cwd());
-}
-
-/** The bytes that are read or written at most. */
-export function fileBytesMax(sandbox: FileSandbox): number {
-  const max = sandbox.maxBytes ?? 0;
-  return max > 0 ? max : DefaultFileMaxBytes;
-}
 
 /** A place of the sandbox: the path as the model knows it, and as the system does, without symbolic links. */
 export interface Place {

@@ -1,6 +1,7 @@
 import type { FileSandbox, Tool } from "../types/tool.js";
 import { textArgument, textParameters, utf8Bytes } from "./arguments.js";
-import { asFileTool, DefaultSearchLimit, placeInside } from "./file-sandbox.js";
+import { DefaultSearchLimit } from "./file-root.js";
+import { asFileTool, placeInside } from "./file-sandbox.js";
 import { nodePlatform } from "./node-platform.js";
 
 const PATTERN_BYTES_MAX = 1 << 10;

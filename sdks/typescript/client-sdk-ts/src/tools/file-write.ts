@@ -1,6 +1,7 @@
 import type { FileSandbox, Tool } from "../types/tool.js";
 import { textArgument, textParameters, utf8Bytes } from "./arguments.js";
-import { asFileTool, fileBytesMax, openRegular, placeInside } from "./file-sandbox.js";
+import { fileBytesMax } from "./file-root.js";
+import { asFileTool, openRegular, placeInside } from "./file-sandbox.js";
 import { nodePlatform } from "./node-platform.js";
 
 /** A tool: writes a file of the sandbox with the folders above it, as `{ path, bytes }`. Gate it with `gateFileWrite`. */

@@ -1,6 +1,7 @@
 import type { FileSandbox, Tool } from "../types/tool.js";
 import { optionalTextArgument, textParameters } from "./arguments.js";
-import { asFileTool, DefaultSearchLimit, placeInside } from "./file-sandbox.js";
+import { DefaultSearchLimit } from "./file-root.js";
+import { asFileTool, placeInside } from "./file-sandbox.js";
 import { nodePlatform } from "./node-platform.js";
 
 /** How many names of one folder are looked at. */

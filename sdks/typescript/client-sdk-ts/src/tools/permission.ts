@@ -5,7 +5,7 @@ import type {
   ToolExecutionContext,
 } from "../types/tool.js";
 import { textArgument } from "./arguments.js";
-import { absRoot } from "./file-sandbox.js";
+import { absRoot } from "./file-root.js";
 import { absWorkingDir } from "./shell.js";
 
 /** Let a file tool run only where a permission callback says so; without one it never runs. */
