@@ -3,6 +3,7 @@ import { ANSWER_BYTES_MAX, ERROR_BYTES_MAX, parseBody, readText } from "./body.j
 import { Deadline } from "./deadline.js";
 import { headersWithoutSecret, withoutSecret } from "./secret.js";
 import type { JoyTokenErrorContext } from "./types/error.js";
+import type { CallOptions } from "./types/options.js";
 
 /** What one attempt is made with. */
 export interface AttemptSettings {
@@ -12,6 +13,7 @@ export interface AttemptSettings {
   /** Kept out of every error. */
   apiKey: string | undefined;
   context: JoyTokenErrorContext | undefined;
+  onResponse: CallOptions["onResponse"];
 }
 
 /** One attempt of a call. Whatever fails in it is thrown as the caller's own reason, or as a `JoyTokenAPIError`. */
@@ -40,6 +42,8 @@ export class Attempt {
     const init: RequestInit = { ...request, redirect: "manual", signal: this.#deadline.signal };
     const { fetch } = this.#settings;
     const response = await this.wait(() => fetch(url, init));
+    const { status, headers } = response;
+    this.#settings.onResponse?.({ status, requestId: requestIdOf(headers), headers });
     if (response.ok) return response;
     const text = await readText(response, ERROR_BYTES_MAX, true, (work) => this.wait(work));
     throw this.error((body) => errorMessageOf(body, response.status), response, text);

@@ -129,8 +129,9 @@ export class Transport {
   }
 
   #attempt({ options, context }: Call): Attempt {
-    const { fetch, apiKey, timeoutMs } = this.#settings;
-    return new Attempt({ fetch, apiKey, context, signal: options.signal, timeoutMs: options.timeoutMs ?? timeoutMs });
+    const { fetch, apiKey } = this.#settings;
+    const { signal, onResponse, timeoutMs = this.#settings.timeoutMs } = options;
+    return new Attempt({ fetch, apiKey, context, signal, onResponse, timeoutMs });
   }
 
   async #attempts<T>(call: Call, stream: boolean, once: (headers: Headers) => Promise<T>): Promise<T> {

@@ -30,8 +30,8 @@ export interface ReceiptRequest {
   owner: string;
   key_id: string;
   end_user?: string | null | undefined;
-  run_id?: string | null | undefined;
-  parent_run_id?: string | null | undefined;
+  run?: string | null | undefined;
+  parent_run?: string | null | undefined;
   workflow?: string | null | undefined;
   step?: string | null | undefined;
   tags?: Record<string, unknown> | undefined;
@@ -90,23 +90,36 @@ export interface KeyInfo {
   environment: string;
   task: string;
   policy: KeyPolicy;
+  /** The key's own limits of a day and a week. */
   limits: KeyLimit[];
+  /** The budgets that cover each of its requests. */
+  budgets: KeyLimit[];
   wallets: KeyWallet[];
   [field: string]: unknown;
 }
 
-/** What a key may ask for. */
+/** What a key may ask for. Empty lists allow, or deny, nothing in particular. */
 export interface KeyPolicy {
+  blocked?: boolean | undefined;
   allowed_tiers?: string[] | undefined;
   tier?: string | null | undefined;
   fixed_model?: string | null | undefined;
-  model_blacklist?: string[] | undefined;
+  allow_models?: string[] | undefined;
+  deny_models?: string[] | undefined;
+  requests_per_minute?: number | null | undefined;
+  tokens_per_minute?: number | null | undefined;
+  concurrency?: number | null | undefined;
+  output_tokens_max?: number | null | undefined;
+  /** Whether the key may set the budget of a run. */
+  run_budget?: boolean | undefined;
   [field: string]: unknown;
 }
 
-/** What a key may spend in a day or a week. */
+/** What a key may spend in the window that is open. */
 export interface KeyLimit {
-  window: "day" | "week";
+  /** Of the budget; empty for a limit of the key's own. */
+  name: string;
+  window: "day" | "week" | "month" | "total";
   limit: string;
   spent: string;
   /** Held for requests under way. */
@@ -143,6 +156,7 @@ export interface RunTree {
 /** One run of a tree. `charged` is its own credits, `total` those of the runs below it, too. */
 export interface RunNode {
   id: string;
+  /** The run that began it; empty or null where none did. */
   parent: string | null;
   depth: number;
   workflow: string;

@@ -26,7 +26,7 @@ export interface ModelInfo {
   featureTags?: string[] | undefined;
   scenarioTags?: string[] | undefined;
   /** Quality, on a scale of 100. */
-  mciScore?: number | undefined;
+  mciScore?: number | null | undefined;
   [field: string]: unknown;
 }
 

@@ -84,6 +84,17 @@ export interface CallOptions {
    * which the gateway takes for `finish`.
    */
   onDisconnect?: "stop" | "finish" | undefined;
+  /** Told of the head of each answer, before its body is read: whose request it is, which model serves it. */
+  onResponse?: ((head: ResponseHead) => void) | undefined;
+}
+
+/** The head of an answer. */
+export interface ResponseHead {
+  status: number;
+  /** The gateway's id of the request. */
+  requestId?: string | undefined;
+  /** Such as `x-daoe-used-model`, or `idempotent-replayed` where the answer was kept from before. */
+  headers: Headers;
 }
 
 /** What a streamed run tells while it goes on. What a callback throws ends the run. */
