@@ -1,5 +1,5 @@
-import { ChatAssembly } from "./chat-assembly.js";
 import { chatChunkOf, chatResponseOf } from "./chat-answer.js";
+import { collectChat } from "./chat-collect.js";
 import { runChatLoop } from "./chat-loop.js";
 import { isObject } from "./json.js";
 import { parseOrchestrationResponse } from "./orchestration.js";
@@ -61,11 +61,7 @@ export class ChatCalls {
       stepsMax: this.#tools.stepsMax,
       signal: options.signal,
       onToolResult: options.onToolResult,
-      ask: async (messages, context) => {
-        const assembly = new ChatAssembly(options);
-        for await (const chunk of this.#chunks({ ...request, messages }, plan, options, context)) assembly.add(chunk);
-        return assembly.response();
-      },
+      ask: (messages, context) => collectChat(this.#chunks({ ...request, messages }, plan, options, context), options),
     });
   }
 

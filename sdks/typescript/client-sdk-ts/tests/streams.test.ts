@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { test, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { callMetadata, JoyTokenAPIError } from "@joytoken/client-sdk-ts";
+import { callMetadata, collectChat, JoyTokenAPIError } from "@joytoken/client-sdk-ts";
 import { answering, chunk, clientOf, collect, failure, fakeServer, HELLO, toolCall } from "./fake-server.js";
 
 /** A server that sends one chunk after the other until its peer leaves. */
@@ -162,6 +162,19 @@ test("41. fragments of tool calls are put together by index, and extra content i
     ],
   });
   assert.deepEqual(results[0], { tool_call_id: "c1", tool_name: "weather", content: '{"city":"Ulm"}', is_error: false });
+});
+
+test("a stream is collected into its whole answer, and no tool of it is run", async (t) => {
+  const call = { index: 0, id: "c1", function: { name: "calculator", arguments: "{}" } };
+  const usage = { prompt_tokens: 1, completion_tokens: 2 };
+  const events = [chunk({ content: "so" }), chunk({ tool_calls: [call] }, "tool_calls"), { choices: [], usage }];
+  const server = await answering(t, { events });
+  const told: string[] = [];
+  const stream = clientOf(server).chat.completions.stream(HELLO);
+  const answer = await collectChat(stream, { onTextDelta: (delta) => told.push(delta) });
+  assert.deepEqual([answer.choices[0]?.message.content, told, answer.usage], ["so", ["so"], usage]);
+  assert.deepEqual(answer.choices[0]?.message.tool_calls, [toolCall("c1", "calculator")]);
+  assert.equal(server.seen.length, 1);
 });
 
 test("42. an error in a stream is thrown from the iterator", async (t) => {

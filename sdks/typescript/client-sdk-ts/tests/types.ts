@@ -93,7 +93,7 @@ import type {
   ToolRunStreamOptions,
   Usage,
 } from "@joytoken/client-sdk-ts";
-import { callMetadata, classifyFinishReason, defineTool, FinishReasonKind, JoyTokenAPIError, JoyTokenClient, safeExecuteTool } from "@joytoken/client-sdk-ts";
+import { callMetadata, classifyFinishReason, collectChat, defineTool, FinishReasonKind, JoyTokenAPIError, JoyTokenClient, safeExecuteTool } from "@joytoken/client-sdk-ts";
 
 /** Compiles only where the two types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -109,6 +109,7 @@ export async function client(options: JoyTokenClientOptions): Promise<void> {
   isA<Promise<ChatCompletionResponse>>(completions.run(request, { timeoutMs: 5 }));
   isA<Promise<ChatCompletionResponse>>(completions.runStream(request, { onTextDelta: (text: string) => void text }));
   isA<AsyncIterable<ChatCompletionChunk>>(completions.stream({ model: "auto", messages: [], stream: true }));
+  isA<Promise<ChatCompletionResponse>>(collectChat(completions.stream(request as ChatCompletionStreamRequest)));
   isA<AsyncIterable<MessageStreamEvent>>(made.messages.stream({ model: "auto", max_tokens: 1, messages: [] }));
   isA<Promise<MessageResponse>>(made.messages.executeTools({ model: "auto", max_tokens: 1, messages: [] }));
   isA<AsyncIterable<ResponseStreamEvent>>(made.responses.stream({ model: "auto", input: "x" }));
