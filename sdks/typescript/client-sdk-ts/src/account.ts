@@ -12,7 +12,9 @@ export class Receipts {
     this.#get = getter(transport, apiBaseUrl);
   }
 
-  /** The receipt of a request, by the id that `callMetadata` and errors tell. It is there within a moment of the answer. */
+  /**
+   * The receipt of a request, by the id that `callMetadata` and errors tell. It is there within a moment of the answer.
+   */
   async retrieve(requestId: string, options: CallOptions = {}): Promise<Receipt> {
     return (await this.#get(`requests/${pathOf("requestId", requestId)}`, options)) as Receipt;
   }

@@ -31,6 +31,16 @@ export class Attempt {
     this.#deadline.restart();
   }
 
+  /** Count no time until `restart`: it is the caller's own. */
+  pause(): void {
+    this.#deadline.pause();
+  }
+
+  /** Throw the caller's reason where the caller ended the call. */
+  throwIfEnded(): void {
+    this.#deadline.signal.throwIfAborted();
+  }
+
   /** Count no more; `abort` hangs up. */
   close(abort: boolean): void {
     this.#deadline.close(abort);

@@ -25,7 +25,11 @@ export class ChatCalls {
   }
 
   /** One answer; the default tools alone are run. */
-  async create(protocol: Protocol, request: ChatCompletionFields, options: CallOptions): Promise<ChatCompletionResponse> {
+  async create(
+    protocol: Protocol,
+    request: ChatCompletionFields,
+    options: CallOptions,
+  ): Promise<ChatCompletionResponse> {
     const plan = this.#tools.forChat(request.tools);
     const response = plan.automatic
       ? await this.#loop(protocol, request, plan, options)

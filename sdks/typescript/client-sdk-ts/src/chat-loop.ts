@@ -18,8 +18,8 @@ export interface ChatLoop {
 }
 
 /**
- * Ask, run the tools that are called for, tell their results and ask again, until the model is done. After the last round
- * its results are still told, and the answer to them is given back, whatever it is.
+ * Ask, run the tools that are called for, tell their results and ask again, until the model is done. After the last
+ * round its results are still told, and the answer to them is given back, whatever it is.
  */
 export async function runChatLoop(loop: ChatLoop): Promise<ChatCompletionResponse> {
   const messages = [...loop.messages];

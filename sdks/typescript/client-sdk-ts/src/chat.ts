@@ -50,8 +50,8 @@ export class ChatCompletions {
   }
 
   /**
-   * The chunks of one answer, which is asked for when the first one is. No tool is run. Who leaves the loop ends the call
-   * at the provider.
+   * The chunks of one answer, which is asked for when the first one is. No tool is run. Who leaves the loop ends the
+   * call at the provider.
    */
   async *stream(
     request: ChatCompletionStreamRequest,

@@ -17,8 +17,8 @@ const ANTHROPIC_VERSION_DEFAULT = "2023-06-01";
 /**
  * The client of a JoyToken gateway.
  *
- * Options come first, then the environment (`JOY_TOKEN_API_KEY`, `JOY_TOKEN_API_BASE_URL`, `JOY_TOKEN_OPENAI_BASE_URL`).
- * The key is in none of its properties: a client that is logged does not tell it.
+ * Options come first, then the environment (`JOY_TOKEN_API_KEY`, `JOY_TOKEN_API_BASE_URL`,
+ * `JOY_TOKEN_OPENAI_BASE_URL`). The key is in none of its properties: a client that is logged does not tell it.
  */
 export class JoyTokenClient {
   readonly apiBaseUrl: string;

@@ -32,6 +32,11 @@ export class Deadline {
     }
   }
 
+  /** Count no time until `restart`. */
+  pause(): void {
+    clearTimeout(this.#timer);
+  }
+
   /** Wait for one thing at a time. */
   race<T>(work: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {

@@ -22,8 +22,8 @@ export interface HeaderParts {
 }
 
 /**
- * The headers of a call: the client's, the call's own, then what is missing, and authentication last, which nothing else
- * can change.
+ * The headers of a call: the client's, the call's own, then what is missing, and authentication last, which nothing
+ * else can change.
  *
  * @throws Error that names the header, and never has its value, where one could not be sent as it is.
  */

@@ -1,6 +1,12 @@
 import { isObject } from "./json.js";
 import type { ChatCompletionFields, ChatMessage, ChatTool, ChatToolChoice, ToolCall } from "./types/chat.js";
-import type { MessageContentBlock, MessageFields, MessageParam, MessageTool, MessageToolChoice } from "./types/messages.js";
+import type {
+  MessageContentBlock,
+  MessageFields,
+  MessageParam,
+  MessageTool,
+  MessageToolChoice,
+} from "./types/messages.js";
 
 /** The chat that a request of the messages shape is sent as. Fields that are not known here are sent as they are. */
 export function chatRequestOf(request: MessageFields): ChatCompletionFields {

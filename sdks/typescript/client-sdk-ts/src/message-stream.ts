@@ -22,7 +22,8 @@ export class MessageEvents {
   *add(chunk: ChatCompletionChunk): Generator<MessageStreamEvent> {
     if (isObject(chunk.metadata)) this.#metadata = { ...this.#metadata, ...chunk.metadata };
     if (chunk.usage) this.#usage = chunk.usage;
-    if (!this.#started && (chunk.id || chunk.model || chunk.usage || chunk.choices.length > 0)) yield this.#start(chunk);
+    if (!this.#started && (chunk.id || chunk.model || chunk.usage || chunk.choices.length > 0))
+      yield this.#start(chunk);
     for (const { index, delta, finish_reason } of chunk.choices) {
       if (index !== 0) continue;
       if (typeof delta.content === "string" && delta.content !== "") yield* this.#text(delta.content);

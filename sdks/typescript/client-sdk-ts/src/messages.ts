@@ -3,12 +3,7 @@ import { chatRequestOf } from "./message-request.js";
 import { messageResponseOf } from "./message-response.js";
 import { MessageEvents } from "./message-stream.js";
 import { checkModel, checkNotStreamed } from "./request-check.js";
-import type {
-  MessageRequest,
-  MessageResponse,
-  MessageStreamEvent,
-  MessageStreamRequest,
-} from "./types/messages.js";
+import type { MessageRequest, MessageResponse, MessageStreamEvent, MessageStreamRequest } from "./types/messages.js";
 import type { CallOptions, ToolRunStreamOptions } from "./types/options.js";
 
 /** `client.messages`: the messages shape, translated here and sent as chats. */
@@ -20,8 +15,8 @@ export class Messages {
   }
 
   /**
-   * One answer. Without tools of the request or the client, the default ones are declared and run; tools of your own are
-   * never run here.
+   * One answer. Without tools of the request or the client, the default ones are declared and run; tools of your own
+   * are never run here.
    *
    * @throws JoyTokenAPIError where the call fails; Error where it cannot be sent.
    */

@@ -3,8 +3,8 @@ import { ORCHESTRATION_FINAL_TASK_ID } from "./orchestration-final.js";
 import type { CallMetadata } from "./types/metadata.js";
 
 /**
- * What the gateway says of an answer or a chunk: tier, billing, latency, request id. Of an orchestrated answer the row of
- * its final stage, else the first one. Undefined where there is none, as on all chunks of a stream but the last.
+ * What the gateway says of an answer or a chunk: tier, billing, latency, request id. Of an orchestrated answer the row
+ * of its final stage, else the first one. Undefined where there is none, as on all chunks of a stream but the last.
  */
 export function callMetadata(answer: { metadata?: unknown } | null | undefined): CallMetadata | undefined {
   const metadata = answer?.metadata;

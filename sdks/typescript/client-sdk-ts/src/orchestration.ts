@@ -5,9 +5,9 @@ import type { OrchestrationPlanItem, OrchestrationResult, OrchestrationStage } f
 type Row = Record<string, unknown>;
 
 /**
- * Plan and stages of an orchestrated answer; undefined where it is none. A plan, or a row of metadata that names a task,
- * is the sign of one. Stages come from the content and are completed by the rows, by task id, then by number, then by
- * title; titled rows without content become empty stages.
+ * Plan and stages of an orchestrated answer; undefined where it is none. A plan, or a row of metadata that names a
+ * task, is the sign of one. Stages come from the content and are completed by the rows, by task id, then by number,
+ * then by title; titled rows without content become empty stages.
  */
 export function parseOrchestrationResponse(
   response: ChatCompletionResponse | undefined,
@@ -23,7 +23,9 @@ export function parseOrchestrationResponse(
 
 function namesTask(row: Row): boolean {
   return (
-    textOf(row["task_id"]) !== undefined || numberOf(row["task_seq"]) !== undefined || textOf(row["title"]) !== undefined
+    textOf(row["task_id"]) !== undefined ||
+    numberOf(row["task_seq"]) !== undefined ||
+    textOf(row["title"]) !== undefined
   );
 }
 

@@ -7,7 +7,8 @@ export function checkModel(model: unknown): void {
 
 /** Refuse `stream: true` where a whole answer is given. */
 export function checkNotStreamed(request: { stream?: unknown }, call: string): void {
-  if (request.stream) throw new Error(`JoyToken ${call} gives whole answers: leave stream out, or use ${streamOf(call)}().`);
+  if (request.stream)
+    throw new Error(`JoyToken ${call} gives whole answers: leave stream out, or use ${streamOf(call)}().`);
 }
 
 function streamOf(call: string): string {

@@ -44,7 +44,7 @@ function reasonOf(event: ResponseStreamEvent): string {
 
 /** Fill `output_text` in where the gateway leaves it out. */
 export function withOutputText(response: Response): Response {
-  if (!isObject(response) || response.output_text !== undefined || !Array.isArray(response.output)) return response;
+  if (response.output_text !== undefined || !Array.isArray(response.output)) return response;
   const parts = response.output.flatMap((item) => (Array.isArray(item?.content) ? item.content : []));
   const texts = parts.filter(({ type }) => type === "output_text").map(({ text }) => text ?? "");
   return { ...response, output_text: texts.join("") };

@@ -1,4 +1,5 @@
 import { ResponseAssembly, withOutputText } from "./response-assembly.js";
+import { isObject } from "./json.js";
 import { runResponseLoop } from "./response-loop.js";
 import { checkModel, checkNotStreamed } from "./request-check.js";
 import type { ToolPlan, ToolSet } from "./tool-set.js";
@@ -29,8 +30,8 @@ export class Responses {
   }
 
   /**
-   * One answer. Without tools of the request or the client, the default ones are declared and run; tools of your own are
-   * never run here.
+   * One answer. Without tools of the request or the client, the default ones are declared and run; tools of your own
+   * are never run here.
    *
    * @throws JoyTokenAPIError where the call fails; Error where it cannot be sent.
    */
@@ -49,7 +50,10 @@ export class Responses {
     return this.run(request, options);
   }
 
-  /** The events of one answer, which is asked for when the first one is. No tool is run. Who leaves the loop ends the call. */
+  /**
+   * The events of one answer, which is asked for when the first one is. No tool is run. Who leaves the loop ends the
+   * call.
+   */
   async *stream(
     request: ResponseStreamRequest,
     options: CallOptions = {},
@@ -116,7 +120,7 @@ export class Responses {
   ): Promise<Response> {
     const body = { ...request, tools: plan.declared, stream: false };
     const { value } = await this.#transport.json(this.#call(body, options, context));
-    return withOutputText(value as Response);
+    return withOutputText(checkedObject(value) as unknown as Response);
   }
 
   async *#events(
@@ -127,7 +131,7 @@ export class Responses {
   ): AsyncGenerator<ResponseStreamEvent, void, undefined> {
     const body = { ...request, tools: plan.declared, stream: true };
     for await (const { value } of this.#transport.events(this.#call(body, options, context))) {
-      yield value as ResponseStreamEvent;
+      yield checkedObject(value) as ResponseStreamEvent;
     }
   }
 
@@ -135,4 +139,9 @@ export class Responses {
     const { requestNumber } = context;
     return { method: "POST", url: this.#url, body, paid: true, options, requestNumber, context };
   }
+}
+
+function checkedObject(value: unknown): Record<string, unknown> {
+  if (!isObject(value)) throw new Error("JoyToken Responses answer or event is no JSON object");
+  return value;
 }

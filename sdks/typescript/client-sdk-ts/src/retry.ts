@@ -22,7 +22,7 @@ export function retryDelayMs(
   policy: RetryPolicy,
   random: () => number = Math.random,
 ): number | undefined {
-  if (attempt >= policy.maxRetries || !(error instanceof JoyTokenAPIError)) return undefined;
+  if (!(attempt < policy.maxRetries) || !(error instanceof JoyTokenAPIError)) return undefined;
   if (!isTransient(error) && !(isTransport(error) && (policy.repeatable || wasRefused(error)))) return undefined;
   return (
     retryAfterMs(error.responseHeaders.get("retry-after")) ??

@@ -73,8 +73,8 @@ export class Transport {
   }
 
   /**
-   * Send a call and read the events of its answer, each of which is JSON. Who stops reading hangs up; the time is counted
-   * anew with each piece that comes.
+   * Send a call and read the events of its answer, each of which is JSON. Who stops reading hangs up; the time is
+   * counted anew with each piece that comes.
    */
   async *events(call: Call): AsyncGenerator<Received, void, undefined> {
     const { response, attempt, text } = await this.#attempts(call, true, (headers) => this.#open(call, headers));
@@ -89,14 +89,16 @@ export class Transport {
     let rest: "unread" | "over" | "read" = "unread";
     try {
       while (rest === "unread") {
-        const { done, value } = await attempt.wait(() => reader.read());
         attempt.restart();
+        const { done, value } = await attempt.wait(() => reader.read());
+        attempt.pause();
         for (const data of done ? events.end() : events.read(value)) {
           if (data.trim() === "[DONE]") {
             rest = done ? "read" : "over";
             return;
           }
           yield { value: parseEvent(data), status, headers };
+          attempt.throwIfEnded(); // what came in one piece is not gone through to its end
         }
         if (done) rest = "read";
       }
@@ -111,7 +113,6 @@ export class Transport {
     try {
       const response = await this.#send(attempt, call, headers);
       if (!response.headers.get("content-type")?.toLowerCase().includes("application/json")) {
-        attempt.restart();
         return { response, attempt, text: undefined };
       }
       const text = await attempt.text(response);

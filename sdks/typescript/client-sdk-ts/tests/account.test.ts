@@ -57,7 +57,10 @@ test("the key is in no error, and in nothing that is printed of a client", async
   }
   const failed = await failure(clientOf(echoing, { fetch: failing }).chat.completions.create({ ...HELLO, tools: [] }));
   shown.push(failed.message);
-  assert.deepEqual(shown.filter((text) => text.includes(KEY)), []);
+  assert.deepEqual(
+    shown.filter((text) => text.includes(KEY)),
+    [],
+  );
   assert.match(shown.join("\n"), /\[api key\]/);
 });
 

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { callMetadata, JoyTokenAPIError, malformedToolCallNudge, type Tool } from "@joytoken/client-sdk-ts";
-import { answering, chatAnswer, chunk, clientOf, collect, failure, fakeServer, HELLO, KEY, send, toolCall } from "./fake-server.js";
+import {
+  answering,
+  chatAnswer,
+  chunk,
+  clientOf,
+  collect,
+  failure,
+  fakeServer,
+  HELLO,
+  KEY,
+  send,
+  toolCall,
+} from "./fake-server.js";
 
 const DEFAULT_TOOLS = ["calculator", "datetime", "file_search", "list_dir", "file_read", "file_write", "shell"];
 const namesOf = (tools: any[]): string[] => tools.map((tool) => tool.function.name);
@@ -39,7 +51,7 @@ test("23. without usage there is none, whatever the billing says", async (t) => 
   assert.equal((await clientOf(server).chat.completions.create({ ...HELLO, tools: [] })).usage, undefined);
 });
 
-test("29, 30, 85. run executes the client's tools, sends the same tools again and submits the last results", async (t) => {
+test("29, 30, 85. run executes the tools, sends the same ones again and submits the last results", async (t) => {
   const log: unknown[] = [];
   const signed = { thought_signature: "s1", extra_content: { google: { thought_signature: "s2", deep: [1] } } };
   const call = toolCall("c1", "weather", { city: "Ulm" }, signed);
@@ -154,7 +166,10 @@ test("85. create never runs the tools of a user, and runs the default ones", asy
   assert.equal((await clientOf(counting).chat.completions.create(HELLO)).choices[0]?.message.content, "42");
   assert.equal(counting.seen[1]?.body.messages.at(-1).content, '{"result":42}');
   const given = await answering(t, sums);
-  await clientOf(given).chat.completions.create({ ...HELLO, tools: [{ type: "function", function: { name: "calculator" } }] });
+  await clientOf(given).chat.completions.create({
+    ...HELLO,
+    tools: [{ type: "function", function: { name: "calculator" } }],
+  });
   assert.equal(given.seen.length, 1);
 });
 
@@ -205,7 +220,10 @@ test("87. a failed continuation keeps status, id, body and place, and the tool r
   const error = await failure(clientOf(server, { tools: [weather(log)] }).chat.completions.run(HELLO));
   assert.ok(error instanceof JoyTokenAPIError);
   assert.deepEqual([error.status, error.code, error.requestId, error.body], [503, "server_error", "req-9", body]);
-  assert.deepEqual([error.errorType, error.errorCode, error.param], ["upstream_error", "provider_unavailable", "model"]);
+  assert.deepEqual(
+    [error.errorType, error.errorCode, error.param],
+    ["upstream_error", "provider_unavailable", "model"],
+  );
   assert.deepEqual(error.context, {
     protocol: "chat",
     phase: "tool_continuation",
@@ -217,11 +235,10 @@ test("87. a failed continuation keeps status, id, body and place, and the tool r
 });
 
 test("a malformed tool call is asked for again", async (t) => {
-  const server = await answering(
-    t,
-    chatAnswer({ content: "" }, "MALFORMED_FUNCTION_CALL"),
-    { status: 500, json: { error: { message: "no" } } },
-  );
+  const server = await answering(t, chatAnswer({ content: "" }, "MALFORMED_FUNCTION_CALL"), {
+    status: 500,
+    json: { error: { message: "no" } },
+  });
   const error = await failure(clientOf(server, { tools: [weather()] }).chat.completions.run(HELLO));
   assert.deepEqual(server.seen[1]?.body.messages.slice(-1), [{ role: "user", content: malformedToolCallNudge }]);
   assert.deepEqual(error.context, { protocol: "chat", phase: "repair_continuation", requestNumber: 2 });
@@ -242,7 +259,9 @@ test("91. a streamed run tells the final text alone, and one plan", async (t) =>
     events: [
       { choices: [], orchestration: { phase: "planning", plan } },
       { choices: [], orchestration: { phase: "planning", plan } },
-      chunk({ content: "fo" }, null, { orchestration: { task_id: "t1", task_seq: 1, title: "Search", task_status: "running" } }),
+      chunk({ content: "fo" }, null, {
+        orchestration: { task_id: "t1", task_seq: 1, title: "Search", task_status: "running" },
+      }),
       chunk({ content: "und" }, null, { orchestration: { task_id: "t1", task_status: "completed" } }),
       chunk({ content: "the " }, null, { orchestration: { task_id: "__final__" } }),
       chunk({ content: "answer" }, "stop"),
@@ -257,7 +276,10 @@ test("91. a streamed run tells the final text alone, and one plan", async (t) =>
   );
   assert.equal(answer.choices[0]?.message.content, "the answer");
   assert.deepEqual(deltas, ["the ", "answer"]);
-  assert.deepEqual(events.map(({ type }) => type), ["plan", "stage", "stage", "stage"]);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["plan", "stage", "stage", "stage"],
+  );
   assert.deepEqual(events.map(({ final }) => final).slice(1), [false, false, true]);
   assert.deepEqual(answer.orchestration?.plan, plan);
   assert.equal(answer.orchestration?.stages[0]?.content, "found");
@@ -266,7 +288,10 @@ test("91. a streamed run tells the final text alone, and one plan", async (t) =>
 
 test("92. create puts plan and stages of an orchestrated answer together, and of no other", async (t) => {
   const answer = chatAnswer({ content: '[{"title": "Search", "content": "found"}]' });
-  const rows = [{ task_id: "__planner__", task_seq: 0 }, { task_id: "t1", task_seq: 1, title: "Search" }];
+  const rows = [
+    { task_id: "__planner__", task_seq: 0 },
+    { task_id: "t1", task_seq: 1, title: "Search" },
+  ];
   const server = await answering(
     t,
     { json: { ...(answer.json as object), metadata: rows } },
@@ -295,7 +320,10 @@ test("an answer that is too large, or no JSON, is an error and not read further"
   assert.match(large.message, /answer is over 64 MiB/);
   await server.seen[0]?.closed;
   const error = await failure(client.chat.completions.create({ ...HELLO, tools: [] }));
-  assert.deepEqual([error.name, error.message], ["JoyTokenAPIError", "JoyToken API answered with status 200 and no JSON"]);
+  assert.deepEqual(
+    [error.name, error.message],
+    ["JoyTokenAPIError", "JoyToken API answered with status 200 and no JSON"],
+  );
   assert.equal(error.body, "<html>");
 });
 

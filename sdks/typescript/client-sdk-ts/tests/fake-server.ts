@@ -63,7 +63,8 @@ export function send(response: ServerResponse, answer: Answer): void {
   const { status = 200, headers = {}, json, text, events, done = true } = answer;
   if (events !== undefined) {
     response.writeHead(status, { "Content-Type": "text/event-stream", ...headers });
-    for (const event of events) response.write(typeof event === "string" ? event : `data: ${JSON.stringify(event)}\n\n`);
+    for (const event of events)
+      response.write(typeof event === "string" ? event : `data: ${JSON.stringify(event)}\n\n`);
     response.end(done ? "data: [DONE]\n\n" : "");
     return;
   }

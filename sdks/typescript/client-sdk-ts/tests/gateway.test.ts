@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { callMetadata, JoyTokenAPIError, JoyTokenClient, type JoyTokenClientOptions, type ResponseHead } from "@joytoken/client-sdk-ts";
+import {
+  callMetadata,
+  JoyTokenAPIError,
+  JoyTokenClient,
+  type JoyTokenClientOptions,
+  type ResponseHead,
+} from "@joytoken/client-sdk-ts";
 import { chunk, collect, failure, toolCall } from "./fake-server.js";
 import { eventually, openHolds, stubCalls, stubModel, worldUrl } from "./world.js";
 
@@ -8,7 +14,11 @@ import { eventually, openHolds, stubCalls, stubModel, worldUrl } from "./world.j
 // nothing that these tests could talk to.
 const url = worldUrl();
 const MODEL = "stub/c";
-const ask = (content: string, model = "echo/echo") => ({ model, messages: [{ role: "user" as const, content }], tools: [] });
+const ask = (content: string, model = "echo/echo") => ({
+  model,
+  messages: [{ role: "user" as const, content }],
+  tools: [],
+});
 
 function clientOf(variable: string, options: JoyTokenClientOptions = {}): JoyTokenClient {
   return new JoyTokenClient({ apiKey: process.env[variable], apiBaseUrl: url, ...options });
@@ -30,7 +40,9 @@ if (url !== undefined) {
 
   test("16 to 20, 25, 26. a chat, its metadata and its heads", async () => {
     const heads: ResponseHead[] = [];
-    const answer = await client.chat.completions.create(ask("Hello!", "auto"), { onResponse: (head) => heads.push(head) });
+    const answer = await client.chat.completions.create(ask("Hello!", "auto"), {
+      onResponse: (head) => heads.push(head),
+    });
     assert.equal(answer.object, "chat.completion");
     assert.ok(answer.id && answer.created && answer.model);
     assert.equal(answer.choices[0]?.message.content, "Hello!");
@@ -58,7 +70,11 @@ if (url !== undefined) {
     const signed = { extra_content: { google: { thought_signature: "s1" } }, thought_signature: "s2" };
     const call = toolCall("call_1", "weather", { city: "Ulm" }, signed);
     const wants: any = whole("");
-    wants.json.choices[0] = { index: 0, message: { role: "assistant", content: null, tool_calls: [call] }, finish_reason: "tool_calls" };
+    wants.json.choices[0] = {
+      index: 0,
+      message: { role: "assistant", content: null, tool_calls: [call] },
+      finish_reason: "tool_calls",
+    };
     await stubModel(MODEL, wants, whole("blue"));
     const tools = [{ name: "weather", execute: () => "blue" }];
     const request = { model: MODEL, messages: [{ role: "user" as const, content: "weather?" }] };
@@ -86,11 +102,18 @@ if (url !== undefined) {
 
   test("streamed runs and messages speak with the real gateway, too", async () => {
     const deltas: string[] = [];
-    const answer = await client.chat.completions.runStream(ask("one two"), { onTextDelta: (delta) => deltas.push(delta) });
+    const answer = await client.chat.completions.runStream(ask("one two"), {
+      onTextDelta: (delta) => deltas.push(delta),
+    });
     assert.equal(answer.choices[0]?.message.content, "one two");
     assert.equal(deltas.join(""), "one two");
     assert.ok(callMetadata(answer)?.request_id);
-    const message = { model: "echo/echo", max_tokens: 50, messages: [{ role: "user" as const, content: "three" }], tools: [] };
+    const message = {
+      model: "echo/echo",
+      max_tokens: 50,
+      messages: [{ role: "user" as const, content: "three" }],
+      tools: [],
+    };
     const got = await client.messages.create(message);
     assert.deepEqual([got.content, got.stop_reason], [[{ type: "text", text: "three" }], "end_turn"]);
     assert.ok(got.usage.input_tokens > 0 && callMetadata(got)?.billing?.credits_used);
@@ -98,7 +121,7 @@ if (url !== undefined) {
     assert.deepEqual([types[0], types.at(-1)], ["message_start", "message_stop"]);
   });
 
-  test("40. a stream that is left, by break or by abort, ends at the provider and holds nothing within a second", async () => {
+  test("40. a stream that is left ends at the provider, and holds nothing within a second", async () => {
     const model = "stub/d";
     for (const leave of ["break", "abort"] as const) {
       await stubModel(model, { events: [chunk({ content: "word " })], end: "hang" });
@@ -113,7 +136,9 @@ if (url !== undefined) {
       await eventually("nothing is held", async () => (await openHolds()) === 0);
       const calls = await stubCalls(model);
       assert.deepEqual([calls.length, calls[0]?.cancelled], [1, true]);
-      const receipt = await eventually("the receipt is there", () => client.receipts.retrieve(id).catch(() => undefined));
+      const receipt = await eventually("the receipt is there", () =>
+        client.receipts.retrieve(id).catch(() => undefined),
+      );
       assert.equal(receipt.ending.name, "client_gone");
       // Other tests may hold something at the same time; when this hold ended is on its receipt.
       assert.ok(Date.parse(receipt.request.finished_at) - left <= 1000, receipt.request.finished_at);
@@ -137,7 +162,10 @@ if (url !== undefined) {
     const empty = await failure(clientOf("JOYTOKEN_TEST_EMPTY_KEY").chat.completions.create(ask("hi")));
     assert.deepEqual([empty.status, empty.code, empty.errorCode], [402, "insufficient_quota", "wallet_empty"]);
     const economy = await failure(clientOf("JOYTOKEN_TEST_ECONOMY_KEY").chat.completions.create(ask("hi")));
-    assert.deepEqual([economy.code, economy.errorType, economy.errorCode], ["permission", "policy_rejected", "tier_not_allowed"]);
+    assert.deepEqual(
+      [economy.code, economy.errorType, economy.errorCode],
+      ["permission", "policy_rejected", "tier_not_allowed"],
+    );
     const unknown = new JoyTokenClient({ apiKey: "jt_live_of_nobody_at_all", apiBaseUrl: url });
     const nobody = await failure(unknown.chat.completions.create(ask("hi")));
     assert.equal(nobody.errorCode, "invalid_api_key");
@@ -152,7 +180,9 @@ if (url !== undefined) {
     const spender = clientOf("JOYTOKEN_TEST_RUN_KEY");
     const answer = await spender.chat.completions.create(ask("hi"), { run });
     const id = callMetadata(answer)?.request_id ?? "";
-    const receipt = await eventually("the receipt is there", () => spender.receipts.retrieve(id).catch(() => undefined));
+    const receipt = await eventually("the receipt is there", () =>
+      spender.receipts.retrieve(id).catch(() => undefined),
+    );
     assert.equal(receipt.request.charged, callMetadata(answer)?.billing?.credits_used);
     assert.deepEqual([receipt.request.run, receipt.request.workflow, receipt.request.step], [run.id, "nightly", "3"]);
     const tree = await eventually("the run is there", () => spender.runs.retrieve(run.id).catch(() => undefined));

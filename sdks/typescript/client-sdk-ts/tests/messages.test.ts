@@ -59,23 +59,29 @@ test("a message stream tells text, tools and the metadata", async (t) => {
     events: [
       { choices: [], metadata: { request_id: "req-1" } },
       chunk({ content: "hm" }),
-      chunk({ tool_calls: [{ index: 0, id: "c1", function: { name: "weather", arguments: '{"a":1}' } }] }, "tool_calls"),
+      chunk(
+        { tool_calls: [{ index: 0, id: "c1", function: { name: "weather", arguments: '{"a":1}' } }] },
+        "tool_calls",
+      ),
       { choices: [], usage },
       { choices: [], metadata: { tier: "standard" } },
     ],
   });
   const events = await collect(clientOf(server).messages.stream({ ...ASK, tools: [] }));
-  assert.deepEqual(events.map(({ type, index }) => [type, index]), [
-    ["message_start", undefined],
-    ["content_block_start", 0],
-    ["content_block_delta", 0],
-    ["content_block_stop", 0],
-    ["content_block_start", 1],
-    ["content_block_delta", 1],
-    ["content_block_stop", 1],
-    ["message_delta", undefined],
-    ["message_stop", undefined],
-  ]);
+  assert.deepEqual(
+    events.map(({ type, index }) => [type, index]),
+    [
+      ["message_start", undefined],
+      ["content_block_start", 0],
+      ["content_block_delta", 0],
+      ["content_block_stop", 0],
+      ["content_block_start", 1],
+      ["content_block_delta", 1],
+      ["content_block_stop", 1],
+      ["message_delta", undefined],
+      ["message_stop", undefined],
+    ],
+  );
   const ending = events.at(-2);
   assert.deepEqual(callMetadata(ending), { request_id: "req-1", tier: "standard" });
   assert.deepEqual(ending?.usage, { input_tokens: 3, output_tokens: 4 });

@@ -37,7 +37,9 @@ async function bundled(program: string, platform: "browser" | "neutral" = "brows
 test("the packed package installs into an empty project without a network, and runs", async (t) => {
   const project = await folder(t);
   const npm = (...command: string[]) => run("npm", [...command, "--no-audit", "--no-fund"], { cwd: project });
-  const packed = await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", project], { cwd: PACKAGE });
+  const packed = await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", project], {
+    cwd: PACKAGE,
+  });
   const { filename, files } = JSON.parse(packed.stdout)[0];
   const kinds = new Set(files.map(({ path }: { path: string }) => path.split("/")[0]));
   assert.deepEqual(kinds, new Set(["LICENSE", "README.md", "dist", "package.json", "src"]));
@@ -54,7 +56,10 @@ test("the packed package installs into an empty project without a network, and r
   await writeFile(join(project, "main.js"), program);
   const { stdout, stderr } = await run(process.execPath, ["main.js"], { cwd: project });
   assert.deepEqual([stdout, stderr], ["req-1 42 true\n", ""]);
-  await writeFile(join(project, "main.ts"), "import * as all from '@joytoken/client-sdk-ts'; export const c: all.JoyTokenClient = new all.JoyTokenClient();");
+  await writeFile(
+    join(project, "main.ts"),
+    "import * as all from '@joytoken/client-sdk-ts'; export const c: all.JoyTokenClient = new all.JoyTokenClient();",
+  );
   const tsc = fileURLToPath(new URL("../../node_modules/typescript/bin/tsc", import.meta.url));
   const strict = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "main.ts"];
   const checked = await run(process.execPath, [tsc, ...strict], { cwd: project }).catch((error) => error);
@@ -67,17 +72,21 @@ test("in a runtime without Node.js the package is imported, chats and streams", 
       import { JoyTokenClient, evalExpression, fileRead, shell } from PACKAGE;
       globalThis.done = (async () => {
         const bodies = [];
-        const answers = ['{"choices":[{"message":{"content":"whole"}}]}', 'data: {"choices":[{"delta":{"content":"piece"}}]}\\n\\n'];
+        const whole = '{"choices":[{"message":{"content":"whole"}}]}';
+        const piece = 'data: {"choices":[{"delta":{"content":"piece"}}]}\\n\\n';
         const fetch = async (url, init) => {
           bodies.push(JSON.parse(init.body));
-          return new Response(answers.shift(), { headers: { "content-type": bodies.length > 1 ? "text/event-stream" : "application/json" } });
+          const { stream } = bodies.at(-1);
+          const headers = { "content-type": stream ? "text/event-stream" : "application/json" };
+          return new Response(stream ? piece : whole, { headers });
         };
         const client = new JoyTokenClient({ apiKey: "k", fetch });
         const ask = { model: "auto", messages: [] };
         const texts = [(await client.chat.completions.create(ask)).choices[0].message.content];
         for await (const chunk of client.chat.completions.stream(ask)) texts.push(chunk.choices[0].delta.content);
         const refused = await fileRead({}).execute({ path: "x" }, {}).catch((error) => error.message);
-        return [...texts, evalExpression("1+1"), bodies[0].tools.map((tool) => tool.function.name).join(), refused].join("; ");
+        const tools = bodies[0].tools.map((tool) => tool.function.name);
+        return [...texts, evalExpression("1+1"), tools.join(), refused].join("; ");
       })();
     `;
     const script = await bundled(program, platform);

@@ -16,7 +16,11 @@ const call = {
 const searched = { type: "web_search_call", id: "ws_1", status: "completed", action: { type: "search", query: "q" } };
 const found = { type: "file_search_call", id: "fs_1", status: "completed", results: [{ file_id: "f" }] };
 const annotated = [{ type: "url_citation", url: "http://site.test" }];
-const said = { type: "message", role: "assistant", content: [{ type: "output_text", text: "blue", annotations: annotated }] };
+const said = {
+  type: "message",
+  role: "assistant",
+  content: [{ type: "output_text", text: "blue", annotations: annotated }],
+};
 
 function response(id: string, output: unknown[]): Response {
   return { id, object: "response", status: "completed", model: "m", output: output as Response["output"] };
@@ -107,6 +111,13 @@ test("a response stream that fails, or ends too early, is an error of the run", 
   assert.match((await failure(client.responses.runStream(ASK))).message, /^JoyToken Responses stream error: no more$/);
   const early = await failure(client.responses.runStream(ASK));
   assert.equal(early.message, "JoyToken Responses stream ended without a terminal response event.");
+});
+
+test("an answer or event that is no object is an error", async (t) => {
+  const client = clientOf(await answering(t, { text: "null" }, { events: [[]] }));
+  const message = "JoyToken Responses answer or event is no JSON object";
+  assert.equal((await failure(client.responses.create({ ...ASK, tools: [] }))).message, message);
+  assert.equal((await failure(client.responses.runStream(ASK))).message, message);
 });
 
 test("the default tools of responses are flat, and run; the provider's search is opted in", async (t) => {

@@ -118,7 +118,10 @@ test("two streams that are read in turns do not disturb each other", () => {
   const one = new EventReader().read(bytesOf("data: 1\n\ndata: 2\n\n"));
   const other = new EventReader().read(bytesOf("data: a\n\ndata: b\n\ndata: c\n\n"));
   const seen = [one.next(), other.next(), other.next(), one.next(), other.next(), one.next()];
-  assert.deepEqual(seen.map(({ value }) => value), ["1", "a", "b", "2", "c", undefined]);
+  assert.deepEqual(
+    seen.map(({ value }) => value),
+    ["1", "a", "b", "2", "c", undefined],
+  );
 });
 
 test("an answer of JSON where a stream was asked for is an error", async (t) => {

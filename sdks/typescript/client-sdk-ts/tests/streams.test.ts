@@ -25,7 +25,9 @@ function silent(t: TestContext, text: string, head = true) {
 }
 
 test("33, 34. a stream is asked for with its usage, and its texts add up", async (t) => {
-  const server = await answering(t, { events: [chunk({ role: "assistant" }), chunk({ content: "he" }), chunk({ content: "llo" }, "stop")] });
+  const server = await answering(t, {
+    events: [chunk({ role: "assistant" }), chunk({ content: "he" }), chunk({ content: "llo" }, "stop")],
+  });
   const request = { ...HELLO, stream_options: { x: 1 } };
   const chunks = await collect(clientOf(server).chat.completions.stream(request));
   assert.equal(chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join(""), "hello");
@@ -82,6 +84,43 @@ test("40. an abort ends a stream with the caller's reason, also while nothing co
   }
 });
 
+test("40. an abort ends a stream at once, also within what has come in one piece", async (t) => {
+  const server = await answering(t, {
+    text: 'data: {"n": 1}\n\ndata: {"n": 2}\n\n',
+    headers: { "Content-Type": "text/event-stream" },
+  });
+  const caller = new AbortController();
+  const seen: unknown[] = [];
+  const error = await failure(
+    (async () => {
+      for await (const one of clientOf(server).chat.completions.stream(HELLO, { signal: caller.signal })) {
+        seen.push(one["n"]);
+        caller.abort(new Error("enough"));
+      }
+    })(),
+  );
+  assert.deepEqual([error.message, seen], ["enough", [1]]);
+});
+
+test("the time that a reader takes for itself is not counted", async (t) => {
+  let goOn = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (goOn = resolve));
+  const server = await fakeServer(t, async (_, response) => {
+    response.writeHead(200, { "Content-Type": "text/event-stream" });
+    response.write(`data: ${JSON.stringify(chunk({ content: "a" }))}\n\n`);
+    await asked;
+    response.end(`data: ${JSON.stringify(chunk({ content: "b" }))}\n\n`);
+  });
+  let seen = 0;
+  for await (const _ of clientOf(server, { timeoutMs: 500 }).chat.completions.stream(HELLO)) {
+    if (++seen > 1) break;
+    await pause(700);
+    goOn();
+    await pause(100);
+  }
+  assert.equal(seen, 2);
+});
+
 test("a signal that is aborted already sends nothing", async (t) => {
   const server = await endless(t);
   const signal = AbortSignal.abort(new Error("before"));
@@ -89,8 +128,12 @@ test("a signal that is aborted already sends nothing", async (t) => {
   assert.deepEqual([error.message, server.seen.length], ["before", 0]);
 });
 
-test("a stream that hangs is ended by the timeout, before its head, before its first event and after one", async (t) => {
-  const hanging = [await silent(t, "", false), await silent(t, ""), await silent(t, 'data: {"choices": []}\n\ndata: {')];
+test("a stream that hangs is ended by the timeout, before its head or an event, or after one", async (t) => {
+  const hanging = [
+    await silent(t, "", false),
+    await silent(t, ""),
+    await silent(t, 'data: {"choices": []}\n\ndata: {'),
+  ];
   for (const server of hanging) {
     const error = await failure(collect(clientOf(server, { timeoutMs: 40 }).chat.completions.stream(HELLO)));
     assert.ok(error instanceof JoyTokenAPIError);
@@ -139,7 +182,11 @@ test("41. fragments of tool calls are put together by index, and extra content i
     {
       events: [
         chunk({ reasoning_content: "so " }),
-        fragment(0, { id: "c1", function: { name: "wea", arguments: '{"ci' }, extra_content: { g: { a: 1, l: [1, 2] } } }),
+        fragment(0, {
+          id: "c1",
+          function: { name: "wea", arguments: '{"ci' },
+          extra_content: { g: { a: 1, l: [1, 2] } },
+        }),
         fragment(1, { id: "c2", function: { name: "weather", arguments: "{}" } }),
         fragment(0, { function: { name: "ther", arguments: 'ty":"Ulm"}' }, extra_content: { g: { b: 2, l: [3] } } }),
         chunk({ reasoning_content: "be it" }, "tool_calls"),
@@ -161,7 +208,12 @@ test("41. fragments of tool calls are put together by index, and extra content i
       toolCall("c2", "weather", {}),
     ],
   });
-  assert.deepEqual(results[0], { tool_call_id: "c1", tool_name: "weather", content: '{"city":"Ulm"}', is_error: false });
+  assert.deepEqual(results[0], {
+    tool_call_id: "c1",
+    tool_name: "weather",
+    content: '{"city":"Ulm"}',
+    is_error: false,
+  });
 });
 
 test("a stream is collected into its whole answer, and no tool of it is run", async (t) => {
@@ -179,7 +231,9 @@ test("a stream is collected into its whole answer, and no tool of it is run", as
 
 test("42. an error in a stream is thrown from the iterator", async (t) => {
   const error = { message: "the provider broke off", type: "upstream_error", code: "provider_cut" };
-  const server = await answering(t, { events: [chunk({ content: "x" }), { error, choices: [] }, chunk({ content: "y" })] });
+  const server = await answering(t, {
+    events: [chunk({ content: "x" }), { error, choices: [] }, chunk({ content: "y" })],
+  });
   const seen: unknown[] = [];
   const thrown = await failure(
     (async () => {
@@ -187,7 +241,10 @@ test("42. an error in a stream is thrown from the iterator", async (t) => {
     })(),
   );
   assert.equal(seen.length, 1);
-  assert.deepEqual([thrown.status, thrown.code, thrown.errorCode, thrown.body], [200, "unknown", "provider_cut", error]);
+  assert.deepEqual(
+    [thrown.status, thrown.code, thrown.errorCode, thrown.body],
+    [200, "unknown", "provider_cut", error],
+  );
 });
 
 test("a stream that nobody reads is not asked for", async (t) => {

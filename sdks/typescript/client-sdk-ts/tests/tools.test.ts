@@ -30,7 +30,11 @@ import {
 import { matchesGlob } from "../dist/tools/file-search.js";
 import { answering, chatAnswer, clientOf, failure, HELLO, toolCall } from "./fake-server.js";
 
-const CONTEXT = { step: 1, toolCall: { id: "c", type: "function" as const, function: { name: "x", arguments: "" } }, messages: [] };
+const CONTEXT = {
+  step: 1,
+  toolCall: { id: "c", type: "function" as const, function: { name: "x", arguments: "" } },
+  messages: [],
+};
 const use = async (tool: Tool, input: unknown): Promise<any> => tool.execute?.(input, CONTEXT);
 
 /** A workspace with a file, beside a folder with a secret. */
@@ -74,15 +78,26 @@ test("calculator and datetime", async () => {
 
 test("95. files are read, written, listed and found within the workspace", async (t) => {
   const { root } = await workspace(t);
-  assert.deepEqual(await use(fileRead({ root }), { path: "sub/a.txt" }), { path: "sub/a.txt", content: "hällo", bytes: 6 });
-  assert.deepEqual(await use(fileRead({ root }), { path: "./within//a.txt" }), { path: "within/a.txt", content: "hällo", bytes: 6 });
+  assert.deepEqual(await use(fileRead({ root }), { path: "sub/a.txt" }), {
+    path: "sub/a.txt",
+    content: "hällo",
+    bytes: 6,
+  });
+  assert.deepEqual(await use(fileRead({ root }), { path: "./within//a.txt" }), {
+    path: "within/a.txt",
+    content: "hällo",
+    bytes: 6,
+  });
   assert.deepEqual(await use(fileRead({ root, maxBytes: 2 }), { path: "sub/a.txt" }), {
     path: "sub/a.txt",
     content: "h",
     bytes: 1,
     truncated: true,
   });
-  assert.deepEqual(await use(fileWrite({ root }), { path: "new/deep/b.txt", content: "ä" }), { path: "new/deep/b.txt", bytes: 2 });
+  assert.deepEqual(await use(fileWrite({ root }), { path: "new/deep/b.txt", content: "ä" }), {
+    path: "new/deep/b.txt",
+    bytes: 2,
+  });
   assert.equal(await readFile(join(root, "new/deep/b.txt"), "utf8"), "ä");
   await use(fileWrite({ root }), { path: "new/deep/b.txt", content: "" });
   assert.equal(await readFile(join(root, "new/deep/b.txt"), "utf8"), "");
@@ -133,7 +148,8 @@ test("95. what leads out of the workspace is refused, and nothing outside is tou
     assert.match(wrote.message, /^file_write: /, path);
     assert.ok(!`${read.message}${wrote.message}`.includes(root), "the machine's own paths are not told");
   }
-  for (const path of ["..", "out", "/"]) assert.match((await failure(use(listDir({ root }), { path }))).message, /^list_dir: /);
+  for (const path of ["..", "out", "/"])
+    assert.match((await failure(use(listDir({ root }), { path }))).message, /^list_dir: /);
   assert.match((await failure(use(fileSearch({ root }), { pattern: "../*" }))).message, /without slashes/);
   assert.equal(await readFile(join(outside, "secret.txt"), "utf8"), "secret");
   assert.match((await failure(readFile(join(outside, "new.txt")))).message, /ENOENT/);
@@ -141,7 +157,10 @@ test("95. what leads out of the workspace is refused, and nothing outside is tou
 
 test("what is no regular file, or too large, is refused", async (t) => {
   const { root } = await workspace(t);
-  assert.match((await failure(use(fileRead({ root }), { path: "sub" }))).message, /^file_read: (it is a folder|"sub" is no regular file)$/);
+  assert.match(
+    (await failure(use(fileRead({ root }), { path: "sub" }))).message,
+    /^file_read: (it is a folder|"sub" is no regular file)$/,
+  );
   assert.match((await failure(use(fileRead({ root }), { path: "gone.txt" }))).message, /^file_read: no such file/);
   await use(shell({ workingDir: root }), { command: "mkfifo pipe" });
   assert.match((await failure(use(fileRead({ root }), { path: "pipe" }))).message, /no regular file/);
@@ -194,7 +213,7 @@ async function assertGone(pid: number): Promise<void> {
   throw new Error(`${pid} is still there`);
 }
 
-test("95. file_write and shell are refused without permission, the model is told, and the disk is as it was", async (t) => {
+test("95. file_write and shell are refused without permission, and the disk is as it was", async (t) => {
   const { root } = await workspace(t);
   const calls = [
     toolCall("c1", "file_write", { path: "evil.txt", content: "x" }),
@@ -217,7 +236,13 @@ test("95. a permission callback sees what it decides on, and no, a failure and a
   assert.deepEqual(asked[0], { toolName: "file_write", input, root, step: 1 });
   const commands = gateShell(shell({ workingDir: root }), root, async (request) => asked.push(request) > 0);
   await use(commands, { command: "true" });
-  assert.deepEqual(asked[1], { toolName: "shell", input: { command: "true" }, command: "true", workingDir: root, step: 1 });
+  assert.deepEqual(asked[1], {
+    toolName: "shell",
+    input: { command: "true" },
+    command: "true",
+    workingDir: root,
+    step: 1,
+  });
   const deny = async (permission: any): Promise<string> =>
     (await failure(use(gateShell(shell({ workingDir: root }), root, permission), { command: "touch evil" }))).message;
   assert.match(await deny(() => false), /rejected by shell permission handler/);
@@ -229,7 +254,10 @@ test("95. a permission callback sees what it decides on, and no, a failure and a
 test("tools are declared in three shapes", () => {
   const tool = defineTool({ name: "f", description: "d" });
   const schema = { type: "object", properties: {} };
-  assert.deepEqual(toChatTool(tool), { type: "function", function: { name: "f", description: "d", parameters: schema } });
+  assert.deepEqual(toChatTool(tool), {
+    type: "function",
+    function: { name: "f", description: "d", parameters: schema },
+  });
   assert.deepEqual(toResponseTool(tool), { type: "function", name: "f", description: "d", parameters: schema });
   assert.deepEqual(toMessageTool(tool), { name: "f", description: "d", input_schema: schema });
 });

@@ -93,7 +93,16 @@ import type {
   ToolRunStreamOptions,
   Usage,
 } from "@joytoken/client-sdk-ts";
-import { callMetadata, classifyFinishReason, collectChat, defineTool, FinishReasonKind, JoyTokenAPIError, JoyTokenClient, safeExecuteTool } from "@joytoken/client-sdk-ts";
+import {
+  callMetadata,
+  classifyFinishReason,
+  collectChat,
+  defineTool,
+  FinishReasonKind,
+  JoyTokenAPIError,
+  JoyTokenClient,
+  safeExecuteTool,
+} from "@joytoken/client-sdk-ts";
 
 /** Compiles only where the two types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -163,7 +172,8 @@ export async function tools(context: ToolExecutionContext): Promise<void> {
   const { output } = await safeExecuteTool(execute, "x", context);
   isA<number | undefined>(output);
   const writes: FilePermissionFunc = async (request: FilePermissionRequest) => request.root !== "/" && request.step > 0;
-  const runs: ShellPermissionFunc = (request: ShellPermissionRequest) => request.command === "ls" && !!request.workingDir;
+  const runs: ShellPermissionFunc = (request: ShellPermissionRequest) =>
+    request.command === "ls" && !!request.workingDir;
   isA<JoyTokenClientOptions>({ filePermission: writes, shellPermission: runs });
   isA<FileSandbox>({ root: "x", maxBytes: 1 });
   isA<ShellSandbox>({ workingDir: "x", timeoutMs: 1, maxOutputBytes: 1 });
@@ -206,14 +216,23 @@ export function requests(): void {
   isA<ResponseTool>({ type: "file_search", vector_store_ids: ["v"] } satisfies ResponseHostedFileSearchTool);
   isA<ResponseHostedTool>({ type: "web_search_preview" } satisfies ResponseHostedWebSearchTool);
   isA<ResponseToolChoice>("required");
-  isA<ResponseInputItem>({ type: "message", role: "user", content: [{ type: "input_text", text: "x" } satisfies ResponseInputContentPart] });
+  isA<ResponseInputItem>({
+    type: "message",
+    role: "user",
+    content: [{ type: "input_text", text: "x" } satisfies ResponseInputContentPart],
+  });
   isA<ImageGenerationRequest>({ model: "auto", prompt: "x", response_format: "b64_json" });
   isA<ImageEditRequest>({ model: "auto", prompt: "x", image: "x" });
   // @ts-expect-error a file search has vector stores
   isA<ResponseTool>({ type: "file_search" });
 }
 
-export function wire(response: Response, message: MessageResponse, event: MessageStreamEvent, images: ImageGenerationResponse): void {
+export function wire(
+  response: Response,
+  message: MessageResponse,
+  event: MessageStreamEvent,
+  images: ImageGenerationResponse,
+): void {
   isA<ResponseOutputItem[] | undefined>(response.output);
   isA<ResponseOutputContent[] | undefined>(response.output?.[0]?.content);
   isA<ResponseUsage | undefined>(response.usage);

@@ -3,19 +3,43 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { JoyTokenAPIError, JoyTokenClient, type CallOptions, type JoyTokenClientOptions } from "@joytoken/client-sdk-ts";
+import {
+  JoyTokenAPIError,
+  JoyTokenClient,
+  type CallOptions,
+  type JoyTokenClientOptions,
+} from "@joytoken/client-sdk-ts";
 import { retryDelayMs } from "../dist/retry.js";
-import { answering, chatAnswer, clientOf, collect, fakeServer, failure, HELLO, KEY, send, type Answer } from "./fake-server.js";
+import {
+  answering,
+  chatAnswer,
+  clientOf,
+  collect,
+  fakeServer,
+  failure,
+  HELLO,
+  KEY,
+  send,
+  type Answer,
+} from "./fake-server.js";
 import { eachVector, type Vector } from "./vectors.js";
 
 const USER_AGENT = "joytoken-client-sdk-ts/0.2.0";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-const VARIABLES = ["API_KEY", "API_BASE_URL", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"].map((name) => `JOY_TOKEN_${name}`);
+const VARIABLES = ["API_KEY", "API_BASE_URL", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"].map(
+  (name) => `JOY_TOKEN_${name}`,
+);
 
 for (const name of VARIABLES) delete process.env[name];
 
 /** A call by the name that the vectors give it. */
-function call(client: JoyTokenClient, name: string, request: any, options: CallOptions, locale?: any): Promise<unknown> {
+function call(
+  client: JoyTokenClient,
+  name: string,
+  request: any,
+  options: CallOptions,
+  locale?: any,
+): Promise<unknown> {
   switch (name) {
     case "chat":
       return client.chat.completions.create(request, options);

@@ -26,7 +26,10 @@ eachVector("tool-results", ({ input, expect }) => assert.equal(stringifyToolResu
 
 eachVector("eval-expression", ({ input, expect }) => {
   if ("value" in expect) return assert.ok(Math.abs(evalExpression(input) - expect.value) < 1e-12);
-  assert.throws(() => evalExpression(input), (error: Error) => error.message.includes(expect.error));
+  assert.throws(
+    () => evalExpression(input),
+    (error: Error) => error.message.includes(expect.error),
+  );
 });
 
 eachVector("chat-chunks", ({ input, expect }) => {

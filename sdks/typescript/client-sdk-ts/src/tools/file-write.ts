@@ -4,7 +4,9 @@ import { fileBytesMax } from "./file-root.js";
 import { asFileTool, openRegular, placeInside } from "./file-sandbox.js";
 import { nodePlatform } from "./node-platform.js";
 
-/** A tool: writes a file of the sandbox with the folders above it, as `{ path, bytes }`. Gate it with `gateFileWrite`. */
+/**
+ * A tool: writes a file of the sandbox with the folders above it, as `{ path, bytes }`. Gate it with `gateFileWrite`.
+ */
 export function fileWrite(sandbox: FileSandbox): Tool {
   return {
     name: "file_write",

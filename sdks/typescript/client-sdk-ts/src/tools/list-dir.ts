@@ -37,7 +37,9 @@ async function listFolder(sandbox: FileSandbox, path: string): Promise<Record<st
   truncated ||= found.length > DefaultSearchLimit;
   const entries = [];
   for (const { name, dir, regular } of found.slice(0, DefaultSearchLimit)) {
-    const told = regular ? await node.fs.promises.lstat(node.path.join(place.absolute, name)).catch(() => undefined) : undefined;
+    const told = regular
+      ? await node.fs.promises.lstat(node.path.join(place.absolute, name)).catch(() => undefined)
+      : undefined;
     entries.push({ name, dir, bytes: told?.size ?? 0 });
   }
   return { path: place.relative, entries, truncated };

@@ -1,9 +1,4 @@
-import type {
-  FilePermissionFunc,
-  ShellPermissionFunc,
-  Tool,
-  ToolExecutionContext,
-} from "../types/tool.js";
+import type { FilePermissionFunc, ShellPermissionFunc, Tool, ToolExecutionContext } from "../types/tool.js";
 import { textArgument } from "./arguments.js";
 import { absRoot } from "./file-root.js";
 import { absWorkingDir } from "./shell.js";
@@ -13,8 +8,7 @@ export function gateFileWrite(tool: Tool, root: string, permission?: FilePermiss
   return gate(
     tool,
     "file",
-    permission &&
-      ((input, step) => permission({ toolName: tool.name, input, root: absRoot({ root }), step })),
+    permission && ((input, step) => permission({ toolName: tool.name, input, root: absRoot({ root }), step })),
   );
 }
 

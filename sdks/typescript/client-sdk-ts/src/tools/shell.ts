@@ -20,10 +20,10 @@ export function absWorkingDir(sandbox: ShellSandbox): string {
 }
 
 /**
- * A tool: runs a command with `sh -c` (on Windows `cmd /C`), without input, as
- * `{ command, output, truncated, exit_code, timed_out?, output_limit_exceeded? }`. One that takes too long or prints too
- * much is killed with all that it started. Variables that begin with `JOY_TOKEN_` are kept from it. A command can do
- * whatever this process can, so gate it with `gateShell`.
+ * A tool: runs a command with `sh -c` (on Windows `cmd /C`), without input, as `{ command, output, truncated,
+ * exit_code, timed_out?, output_limit_exceeded? }`. One that takes too long or prints too much is killed with all that
+ * it started. Variables that begin with `JOY_TOKEN_` are kept from it. A command can do whatever this process can, so
+ * gate it with `gateShell`.
  */
 export function shell(sandbox: ShellSandbox): Tool {
   return {

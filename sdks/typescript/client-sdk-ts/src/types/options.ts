@@ -43,8 +43,8 @@ export interface JoyTokenClientOptions {
   /** Names of default tools that are not declared. */
   excludedDefaultTools?: string[] | undefined;
   /**
-   * Whether paid calls carry an `Idempotency-Key`, so that a repetition never pays twice: true by default. A key that is
-   * given for one call is sent either way.
+   * Whether paid calls carry an `Idempotency-Key`, so that a repetition never pays twice: true by default. A key that
+   * is given for one call is sent either way.
    */
   idempotency?: boolean | undefined;
 }
@@ -79,9 +79,9 @@ export interface CallOptions {
   maxRetries?: number | undefined;
   run?: RunOptions | undefined;
   /**
-   * What becomes of a call whose caller hangs up: `stop` ends it at the provider and frees what was held, `finish` reads
-   * it to its end and keeps the answer for its `Idempotency-Key`. Streams send `stop` by default, other calls nothing,
-   * which the gateway takes for `finish`.
+   * What becomes of a call whose caller hangs up: `stop` ends it at the provider and frees what was held, `finish`
+   * reads it to its end and keeps the answer for its `Idempotency-Key`. Streams send `stop` by default, other calls
+   * nothing, which the gateway takes for `finish`.
    */
   onDisconnect?: "stop" | "finish" | undefined;
   /** Told of the head of each answer, before its body is read: whose request it is, which model serves it. */
