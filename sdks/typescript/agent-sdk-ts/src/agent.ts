@@ -76,8 +76,8 @@ export class Agent {
 
   /**
    * A tool that hands a piece of work over to this agent and gives its final text. Its run is a child of the calling
-   * run: it drains that one's budget, is kept in its store, and counts in its usage and credits. Where its tools need an
-   * approval the calling run waits, too: the id of such a call is the calling run's, a slash, and the call's own.
+   * run: it drains that one's budget, is kept in its store, and counts in its usage and credits. Where its tools need
+   * an approval the calling run waits, too: the id of such a call is the calling run's, a slash, and the call's own.
    */
   asTool({ name, description }: AsToolOptions): AgentTool<{ input: string }, string> {
     return {

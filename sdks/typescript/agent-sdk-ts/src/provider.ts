@@ -34,8 +34,8 @@ export function createJoyTokenProvider(options: JoyTokenProviderOptions = {}): M
 }
 
 /**
- * Ask, and ask again while the first request under the same key is under way: who resumes a run right after a crash comes
- * before the gateway has read that one's answer to its end.
+ * Ask, and ask again while the first request under the same key is under way: who resumes a run right after a crash
+ * comes before the gateway has read that one's answer to its end.
  */
 async function onceEnded(request: ModelRequest, ask: () => Promise<ModelResponse>): Promise<ModelResponse> {
   const until = Date.now() + UNDER_WAY_MS_MAX;

@@ -14,7 +14,8 @@ export class SqliteRunStore implements RunStore {
   constructor(database: SqliteHandle) {
     this.#database = database;
     database.exec(
-      "CREATE TABLE IF NOT EXISTS joytoken_run (run_id TEXT PRIMARY KEY, state TEXT NOT NULL, updated_at TEXT NOT NULL)",
+      "CREATE TABLE IF NOT EXISTS joytoken_run " +
+        "(run_id TEXT PRIMARY KEY, state TEXT NOT NULL, updated_at TEXT NOT NULL)",
     );
   }
 

@@ -1,4 +1,12 @@
-import type { AgentTool, ChatMessage, ModelProvider, ModelRequest, ModelResponse, ToolCall } from "@joytoken/agent-sdk-ts";
+import type {
+  AgentTool,
+  ChatMessage,
+  ModelProvider,
+  ModelRequest,
+  ModelResponse,
+  ToolCall,
+  ToolExecutionContext,
+} from "@joytoken/agent-sdk-ts";
 
 type Turn = ChatMessage | ModelResponse | Error | ((request: ModelRequest) => ModelResponse | Promise<ModelResponse>);
 
@@ -53,4 +61,9 @@ export function recording(name: string, result: unknown = "done", more: Partial<
 /** What the gateway says of a call. */
 export function metadata(number: number, credits: string): NonNullable<ModelResponse["metadata"]> {
   return { request_id: `req-${number}`, billing: { credits_used: credits } };
+}
+
+/** What a tool is run with outside of an agent. */
+export function context(name: string): ToolExecutionContext {
+  return { step: 1, toolCall: call("1", name), messages: [] };
 }

@@ -1,0 +1,39 @@
+/** Tools for agents, and what is put around them. */
+export {
+  calculator,
+  dateTime,
+  DefaultFileMaxBytes,
+  DefaultSearchLimit,
+  evalExpression,
+  fileRead,
+  fileSearch,
+  fileWrite,
+  listDir,
+  MaxArgBytes,
+  type FileSandbox,
+  type ToolExecuteFunc,
+} from "@joytoken/client-sdk-ts";
+export { optionalStringArg, stringArg } from "./arguments.js";
+export { DefaultHTTPMaxBytes, DefaultHTTPTimeoutMs, httpFetch, type HTTPFetchConfig } from "./http-fetch.js";
+export {
+  audit,
+  permissionMiddleware,
+  PermissionMode,
+  timeout,
+  type Middleware,
+  type Permission,
+  type PermissionFunc,
+  type PermissionRequest,
+} from "./middleware.js";
+export {
+  DefaultSQLMaxRows,
+  sqliteDatabase,
+  sqlQuery,
+  type SQLConfig,
+  type SQLDatabase,
+  type SQLExecResult,
+  type SQLiteDatabase,
+  type SQLQueryResult,
+} from "./sql-query.js";
+export { isReadOnlyStatement } from "./sql-statement.js";
+export { createAgent, createToolkit, defaultToolkit, Toolkit, withDefaults, type ToolkitOptions } from "./toolkit.js";
