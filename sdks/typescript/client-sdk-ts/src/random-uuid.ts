@@ -1,10 +1,14 @@
 import { node } from "#platform";
 
-/** A random UUID. Node.js 18 has no global `crypto`, and browsers have no `randomUUID` without TLS. */
+/**
+ * A random UUID. Node.js 18 has no global `crypto`, browsers have no `randomUUID` without TLS, and some runtimes have
+ * neither: there chance is good enough, for nobody gains by guessing the key of somebody else's call.
+ */
 export function randomUuid(): string {
-  const source = (globalThis.crypto ?? node?.crypto.webcrypto) as Crypto;
-  if (typeof source.randomUUID === "function") return source.randomUUID();
-  const bytes = source.getRandomValues(new Uint8Array(16));
+  const source: Partial<Crypto> | undefined = globalThis.crypto ?? node?.crypto.webcrypto;
+  if (source?.randomUUID !== undefined) return source.randomUUID();
+  const bytes = new Uint8Array(16).map(() => Math.floor(Math.random() * 256));
+  source?.getRandomValues?.(bytes);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -71,10 +71,12 @@ test("in a runtime without Node.js the package is imported, chats and streams", 
     const program = `
       import { JoyTokenClient, evalExpression, fileRead, shell } from PACKAGE;
       globalThis.done = (async () => {
+        const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
         const bodies = [];
         const whole = '{"choices":[{"message":{"content":"whole"}}]}';
         const piece = 'data: {"choices":[{"delta":{"content":"piece"}}]}\\n\\n';
         const fetch = async (url, init) => {
+          if (!UUID.test(init.headers.get("Idempotency-Key"))) throw new Error("no UUID");
           bodies.push(JSON.parse(init.body));
           const { stream } = bodies.at(-1);
           const headers = { "content-type": stream ? "text/event-stream" : "application/json" };
@@ -91,8 +93,8 @@ test("in a runtime without Node.js the package is imported, chats and streams", 
     `;
     const script = await bundled(program, platform);
     assert.doesNotMatch(script, /node:|require\(/);
-    const { fetch, Headers, Response, ReadableStream, TextDecoder, TextEncoder, AbortController, crypto } = globalThis;
-    const web = { fetch, Headers, Response, ReadableStream, TextDecoder, TextEncoder, AbortController, crypto };
+    const { fetch, Headers, Response, ReadableStream, TextDecoder, TextEncoder, AbortController } = globalThis;
+    const web = { fetch, Headers, Response, ReadableStream, TextDecoder, TextEncoder, AbortController };
     const context = createContext({ ...web, setTimeout, clearTimeout });
     runInContext(script, context);
     const told = await (context as unknown as { done: Promise<string> }).done;
