@@ -27,3 +27,4 @@ export { listDir } from "./tools/list-dir.js";
 export { gateFileWrite, gateShell } from "./tools/permission.js";
 export { absWorkingDir, DefaultShellOutputBytes, DefaultShellTimeoutMs, shell } from "./tools/shell.js";
 export type * from "./types.js";
+export { callUsage } from "./usage.js";

@@ -14,6 +14,7 @@ import {
   send,
   toolCall,
 } from "./fake-server.js";
+import { eachVector } from "./vectors.js";
 
 const DEFAULT_TOOLS = ["calculator", "datetime", "file_search", "list_dir", "file_read", "file_write", "shell"];
 const namesOf = (tools: any[]): string[] => tools.map((tool) => tool.function.name);
@@ -284,6 +285,25 @@ test("91. a streamed run tells the final text alone, and one plan", async (t) =>
   assert.deepEqual(answer.orchestration?.plan, plan);
   assert.equal(answer.orchestration?.stages[0]?.content, "found");
   assert.equal(callMetadata(answer)?.request_id, "req-3");
+});
+
+eachVector("orchestration-streams", async ({ input, expect }, t) => {
+  const client = clientOf(await answering(t, { events: input }));
+  const deltas: string[] = [];
+  let plans = 0;
+  const { choices, orchestration } = await client.chat.completions.runStream(
+    { ...HELLO, tools: [] },
+    {
+      onTextDelta: (delta) => deltas.push(delta),
+      onOrchestrationEvent: ({ type }) => (plans += type === "plan" ? 1 : 0),
+    },
+  );
+  assert.equal(choices[0]?.message.content, expect.text);
+  assert.deepEqual(deltas, expect.deltas);
+  assert.equal(plans, expect.plan_events);
+  assert.deepEqual(orchestration?.plan ?? null, expect.plan);
+  const stages = orchestration?.stages.map(({ task_id, content }) => [task_id, content]);
+  assert.deepEqual(stages === undefined ? null : Object.fromEntries(stages), expect.stages);
 });
 
 test("92. create puts plan and stages of an orchestrated answer together, and of no other", async (t) => {

@@ -95,6 +95,7 @@ import type {
 } from "@joytoken/client-sdk-ts";
 import {
   callMetadata,
+  callUsage,
   classifyFinishReason,
   collectChat,
   defineTool,
@@ -146,6 +147,8 @@ export async function client(options: JoyTokenClientOptions): Promise<void> {
 export function answers(answer: ChatCompletionResponse, chunk: ChatCompletionChunk, error: JoyTokenAPIError): void {
   same<ReturnType<typeof callMetadata>, CallMetadata | undefined>(true);
   isA<string | undefined>(callMetadata(answer)?.billing?.credits_used);
+  same<ReturnType<typeof callUsage>, Usage | undefined>(true);
+  isA<number | undefined>(callUsage(answer)?.total_tokens);
   isA<CallBilling | undefined>(callMetadata(chunk)?.billing);
   isA<CallLatency | undefined>(callMetadata(answer)?.latency);
   isA<ToolCall[] | undefined>(answer.choices[0]?.message.tool_calls);

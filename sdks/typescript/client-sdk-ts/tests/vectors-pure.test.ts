@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { test } from "node:test";
 import {
   callMetadata,
+  callUsage,
   classifyFinishReason,
   evalExpression,
   parseOrchestrationResponse,
@@ -45,6 +47,14 @@ eachVector("call-metadata", ({ input, expect }) => {
     if (field !== "billing" && field !== "latency") assert.deepEqual(made[field], value);
     else for (const [name, part] of Object.entries(value)) assert.deepEqual(made[field][name], part);
   }
+});
+
+eachVector("usage", ({ input, expect }) => assert.deepEqual(callUsage(input) ?? null, expect));
+
+test("the usage of messages and responses has the names that chats have, and keeps the rest", () => {
+  const usage = { input_tokens: 3, output_tokens: 4, cache_read_input_tokens: 2 };
+  assert.deepEqual(callUsage({ usage }), { ...usage, prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 });
+  assert.equal(callUsage(undefined), undefined);
 });
 
 eachVector("tool-calls", ({ input, expect }) => {
