@@ -71,6 +71,7 @@ class Figures:
     errors: int
     rss_mb: float
     cpu_share: float
+    harness_share: float  # processors that the stub and the load took
     harness_share_max: float
 
     @property
@@ -115,6 +116,7 @@ def median_figures(samples: Sequence[Sample], *, stream: bool) -> Figures:
         errors=int(sum(sample["errors"] for sample in samples)),
         rss_mb=middle("rss_mb"),
         cpu_share=middle("cpu_share"),
+        harness_share=middle("helpers_share") + middle("load_share"),
         harness_share_max=max(sample["helpers_share"] + sample["load_share"] for sample in samples),
     )
 

@@ -67,9 +67,11 @@ def cores() -> tuple[int, int]:
 
 
 def cores_of_many(servers: int) -> tuple[str, str]:
-    """Give as many cores to the measured servers, and those that are left to the stub and the load: all, if none is."""
+    """Give as many cores to the measured servers, and the others to the stub and the load; all to both, if too few."""
     usable = [str(core) for core in sorted(os.sched_getaffinity(0))]
-    return ",".join(usable[:servers]), ",".join(usable[servers:] or usable)
+    if len(usable) <= servers:
+        return ",".join(usable), ",".join(usable)
+    return ",".join(usable[:servers]), ",".join(usable[servers:])
 
 
 def pinned(core: int | str, command: Sequence[str]) -> list[str]:

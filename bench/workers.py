@@ -1,9 +1,9 @@
 """What a second worker is worth, and how soon a killed one is replaced.
 
-Each worker may use a core of its own. With three cores or more, the stub and the load have others, and the rate is what
-two workers serve. With two, stub and load take their time on the same cores: then the rate says less than it would on
-free processors, and it is the CPU time of a request, with two workers beside one, that says what two would serve there.
-Both gateways run at once and are measured in turns, so that they see the same machine.
+With three cores or more, the workers have two of them, and the stub and the load have the others. With two, all of them
+share both: then what the stub and the load take of them is counted, and the rates are also told by the processors that
+they leave. Both gateways run at once and are measured in turns, so that they see the same machine; the one that is not
+measured is idle.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from bench.subjects import JoyToken
 LOAD = Load("plain", 64)
 WORKERS = 2
 TIMES_WANTED = 1.7
+IDLE_MAX = 0.1  # of a processor that a gateway leaves, for which rates are taken as all that it can serve
 KILLS = 3
 WINDOW_SECONDS_MAX = 2.0
 SPARE_SECONDS = 2.0  # in which a spare has its imports done
 WAIT_SECONDS_MAX = 30.0
-_US_S = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +40,75 @@ class Scaling:
     one: Figures
     two: Figures
     replaced_ms: list[float]
-    cores: int  # that the workers had
+    cores: int  # that the gateway could use
     shared: bool  # with the stub and the load
 
     @property
     def times(self) -> float:
-        """How many times as much two workers serve on processors of their own, as long as neither waits for another."""
-        return WORKERS * self.one.cpu_us / self.two.cpu_us
+        """How many times as much two workers served."""
+        return self.two.rate_s / self.one.rate_s
 
     @property
-    def rate_times(self) -> float:
-        """How many times as much they served here."""
-        return self.two.rate_s / self.one.rate_s
+    def free_times(self) -> float:
+        """The same, of the processors that the stub and the load left: two of them beside one."""
+        return WORKERS * (self.two.rate_s / self.left(self.two, WORKERS)) / (self.one.rate_s / self.left(self.one, 1))
+
+    @property
+    def cpu_times(self) -> float:
+        """The same by the CPU time of a request alone, as if neither worker ever waited for the other."""
+        return WORKERS * self.one.cpu_us / self.two.cpu_us
+
+    def left(self, figures: Figures, workers: int) -> float:
+        """How many processors so many workers could use."""
+        return min(workers, self.cores - figures.harness_share if self.shared else self.cores)
 
 
 def table(scaling: Scaling) -> str:
     """Lay both out as a table in Markdown."""
     lines = [
-        f"| {LOAD.title} | CPU | requests a gateway-CPU-second | rate | p50 | p99 | errors |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {LOAD.title} | rate | CPU | processors used | by stub and load | p50 | p99 | errors |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, figures in (("1 worker", scaling.one), (f"{WORKERS} workers", scaling.two)):
         lines.append(
-            f"| {name} | {figures.cpu_us:.1f} µs/request | {_US_S / figures.cpu_us:,.0f} | {figures.rate_s:,.0f}/s"
-            f" | {figures.p50_ms:.2f} ms | {figures.p99_ms:.2f} ms | {figures.errors} |"
+            f"| {name} | {figures.rate_s:,.0f}/s | {figures.cpu_us:.1f} µs/request | {figures.cpu_share:.2f}"
+            f" | {figures.harness_share:.2f} | {figures.p50_ms:.2f} ms | {figures.p99_ms:.2f} ms | {figures.errors} |"
         )
     return "\n".join(lines)
 
 
 def sentences(scaling: Scaling) -> list[str]:
     """Say what it comes to."""
-    met = "met" if scaling.times >= TIMES_WANTED and not scaling.one.errors + scaling.two.errors else "missed"
+    good = not scaling.one.errors + scaling.two.errors
+
+    def verdict(times: float) -> str:
+        return f"(≥ {TIMES_WANTED:g}×: {'met' if times >= TIMES_WANTED and good else 'missed'})"
+
+    said = [f"{WORKERS} workers served {scaling.times:.2f}× as much as one {verdict(scaling.times)}."]
+    if scaling.shared:
+        left_one, left_two = scaling.left(scaling.one, 1), scaling.left(scaling.two, WORKERS)
+        said.append(
+            f"The stub and the load ran on the same {_cores(scaling.cores)}, and left {left_one:.2f} processors to one"
+            f" worker and {left_two:.2f} to {WORKERS}: for as many processors as workers, that is"
+            f" {scaling.free_times:.2f}× {verdict(scaling.free_times)}."
+        )
+        lacking = max(left_one - scaling.one.cpu_share, left_two - scaling.two.cpu_share)
+        if lacking > IDLE_MAX:
+            said.append(
+                f"Up to {lacking:.2f} of these the gateway did not get or use: other programs ran, or it waited."
+            )
+    else:
+        said.append(f"They had {_cores(scaling.cores)}; the stub and the load had others.")
+    said.append(f"By the CPU time of a request alone it is {scaling.cpu_times:.2f}×.")
     middle, most = statistics.median(scaling.replaced_ms), max(scaling.replaced_ms)
-    by_cpu = (
-        f"{WORKERS} workers serve {scaling.times:.2f}× the requests of one, on processors that nothing else uses"
-        f" (by the CPU time of a request; ≥ {TIMES_WANTED:g}×: {met})."
-    )
-    beside = "which the stub and the load used too" if scaling.shared else "and the stub and the load others"
-    had = "1 core" if scaling.cores == 1 else f"{scaling.cores} cores"
-    by_rate = f"Here they had {had}, {beside}: {scaling.rate_times:.2f}× the requests a second."
-    replaced = (
+    said.append(
         f"After a `kill -9` of a worker, its replacement listened within {middle:.0f} ms (at most {most:.0f} ms)."
     )
-    return [f"{by_cpu} {by_rate}", replaced]
+    return said
+
+
+def _cores(count: int) -> str:
+    return f"{count} cores" if count > 1 else "core"
 
 
 def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
@@ -109,9 +135,7 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
         figures = [median_figures(found, stream=False) for found in samples]
         for subject, found, made in zip(subjects, samples, figures, strict=True):
             subject.verify(None if made.errors else int(sum(sample["completed"] for sample in found)))
-    return Scaling(
-        figures[0], figures[1], replaced_ms, len(own.split(",")), bool({*own.split(",")} & {*others.split(",")})
-    )
+    return Scaling(figures[0], figures[1], replaced_ms, len(own.split(",")), shared=own == others)
 
 
 def _run(subject: JoyToken, process: Process, stub: Stub, warm_s: float, window_s: float) -> dict[str, float]:

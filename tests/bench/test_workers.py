@@ -12,42 +12,59 @@ from tests.bench.test_figures import figures_of
 from tests.bench.test_run import report
 
 
-def scaling(one=100.0, two=110.0, cores=2, *, shared=True):
-    return Scaling(figures_of(one), figures_of(two), [90.0, 120.0, 400.0], cores, shared)
+def scaling(one=1000.0, two=1800.0, harness=(0.2, 0.5), cores=2, *, shared=True):
+    """One and two workers with these rates, beside a harness that takes so many processors."""
+    measured = [
+        replace(figures_of(100.0), rate_s=rate, harness_share=took)
+        for rate, took in zip((one, two), harness, strict=True)
+    ]
+    return Scaling(*measured, [90.0, 120.0, 400.0], cores, shared=shared)
 
 
-def test_what_two_serve_is_told_by_their_cpu_time():
-    assert scaling().times == pytest.approx(1.818, abs=0.001)
-    (by_cpu, replaced) = sentences(scaling())
-    assert "1.82× the requests of one, on processors that nothing else uses" in by_cpu
-    assert "≥ 1.7×: met" in by_cpu
-    assert "2 cores, which the stub and the load used too" in by_cpu
+def test_what_two_serve_is_told_as_it_was_and_by_the_processors_that_were_left():
+    plain, left, _, by_cpu, replaced = sentences(scaling(1000.0, 1500.0))
+    assert plain == "2 workers served 1.50× as much as one (≥ 1.7×: missed)."
+    assert "on the same 2 cores, and left 1.00 processors to one worker and 1.50 to 2" in left
+    assert "that is 2.00× (≥ 1.7×: met)" in left
+    assert by_cpu == "By the CPU time of a request alone it is 2.00×."
     assert "within 120 ms (at most 400 ms)" in replaced
-    assert "missed" in sentences(scaling(two=120.0))[0]
+
+
+def test_one_worker_is_given_no_more_than_one_processor_and_no_more_than_is_left():
+    shown = scaling(harness=(1.2, 1.2))
+    assert shown.left(shown.one, 1) == pytest.approx(0.8)
+    assert shown.free_times == pytest.approx(2 * shown.times)
+    assert sentences(scaling(harness=(1.0, 1.0)))[0].endswith("(≥ 1.7×: met).")
+
+
+def test_processors_that_the_gateway_did_not_have_are_told():
+    busy = scaling()
+    busy = replace(busy, one=replace(busy.one, cpu_share=0.98), two=replace(busy.two, cpu_share=1.1))
+    assert "Up to 0.40 of these the gateway did not get or use" in sentences(busy)[2]
+    busy = replace(busy, two=replace(busy.two, cpu_share=1.45))
+    assert not any("did not get" in said for said in sentences(busy))
 
 
 def test_a_row_with_errors_is_not_met():
-    bad = replace(scaling(), two=replace(figures_of(110.0), errors=1))
-    assert "missed" in sentences(bad)[0]
+    bad = replace(scaling(), two=replace(scaling().two, errors=1))
+    assert all("missed" in said for said in sentences(bad)[:2])
 
 
-def test_the_rate_is_shown_beside_what_it_was_measured_with():
-    served = replace(figures_of(110.0), rate_s=2 * figures_of(100.0).rate_s)
-    shown = replace(scaling(shared=False), two=served)
-    assert "2 cores, and the stub and the load others: 2.00× the requests a second" in sentences(shown)[0]
-    assert "1 core, which" in sentences(scaling(cores=1))[0]
+def test_workers_with_cores_of_their_own_are_told_so():
+    shown = scaling(cores=2, shared=False)
+    assert shown.free_times == pytest.approx(shown.times)
+    assert sentences(shown)[1] == "They had 2 cores; the stub and the load had others."
 
 
 def test_the_section_stands_in_the_document():
     block = run.docs_block(replace(report(), workers=scaling()), [])
     assert table(scaling()) in block
-    assert "| 2 workers | 110.0 µs/request | 9,091 |" in block
+    assert "| 2 workers | 1,800/s | 100.0 µs/request |" in block
     assert run.parse(["--only", "workers"]).only == ["workers"]
 
 
 @pytest.mark.parametrize(
-    ("usable", "expected"),
-    [({0, 1, 2, 3}, ("0,1", "2,3")), ({0, 1, 2}, ("0,1", "2")), ({0, 1}, ("0,1", "0,1")), ({5}, ("5", "5"))],
+    ("usable", "expected"), [({0, 1, 2, 3}, ("0,1", "2,3")), ({0, 1}, ("0,1", "0,1")), ({5}, ("5", "5"))]
 )
 def test_the_workers_have_cores_of_their_own_where_there_are_enough(usable, expected, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: usable)
