@@ -1,7 +1,7 @@
 import { errorCodeOf, errorMessageOf, JoyTokenAPIError, requestIdOf } from "./api-error.js";
 import { ANSWER_BYTES_MAX, ERROR_BYTES_MAX, parseBody, readText } from "./body.js";
 import { Deadline } from "./deadline.js";
-import { headersWithoutSecret, withoutSecret } from "./secret.js";
+import { causeWithoutSecret, headersWithoutSecret, withoutSecret } from "./secret.js";
 import type { JoyTokenErrorContext } from "./types/error.js";
 import type { CallOptions } from "./types/options.js";
 
@@ -89,8 +89,9 @@ export class Attempt {
   }
 
   #network(cause: unknown): JoyTokenAPIError {
-    const reason = withoutSecret(reasonOf(cause), this.#settings.apiKey);
-    return this.#unanswered("network", `JoyToken API request failed: ${reason}`, cause);
+    const { apiKey } = this.#settings;
+    const reason = withoutSecret(reasonOf(cause), apiKey);
+    return this.#unanswered("network", `JoyToken API request failed: ${reason}`, causeWithoutSecret(cause, apiKey));
   }
 
   #timeout(): JoyTokenAPIError {

@@ -3,6 +3,7 @@ import { givenIdempotencyKey, headersOf } from "./headers.js";
 import { isObject } from "./json.js";
 import { randomUuid } from "./random-uuid.js";
 import { retryDelayMs, type RetryPolicy } from "./retry.js";
+import { headersWithoutSecret, withoutSecret } from "./secret.js";
 import { sleep } from "./sleep.js";
 import { EventReader } from "./sse.js";
 import type { JoyTokenErrorContext } from "./types/error.js";
@@ -65,7 +66,8 @@ export class Transport {
       try {
         const response = await this.#send(attempt, call, headers);
         const text = await attempt.text(response);
-        return { value: parseAnswer(text, attempt, response), status: response.status, headers: response.headers };
+        const value = this.#parsed(text, (json) => parseAnswer(json, attempt, response));
+        return { value, ...this.#headOf(response) };
       } finally {
         attempt.close(false);
       }
@@ -78,9 +80,9 @@ export class Transport {
    */
   async *events(call: Call): AsyncGenerator<Received, void, undefined> {
     const { response, attempt, text } = await this.#attempts(call, true, (headers) => this.#open(call, headers));
-    const { status, headers } = response;
+    const head = this.#headOf(response);
     if (text !== undefined) {
-      yield { value: parseFailedStream(text), status, headers };
+      yield { value: parseFailedStream(this.#clean(text)), ...head };
       return;
     }
     const reader = response.body?.getReader();
@@ -97,7 +99,7 @@ export class Transport {
             rest = done ? "read" : "over";
             return;
           }
-          yield { value: parseEvent(data), status, headers };
+          yield { value: this.#parsed(data, parseEvent), ...head };
           attempt.throwIfEnded(); // what came in one piece is not gone through to its end
         }
         if (done) rest = "read";
@@ -106,6 +108,22 @@ export class Transport {
       if (rest === "over") void readRest(reader, attempt);
       else hangUp(reader, attempt, rest === "unread");
     }
+  }
+
+  /** Parse an answer or event. One that holds an error becomes the body of an error, and so must not tell the key. */
+  #parsed(text: string, parse: (text: string) => unknown): unknown {
+    const clean = this.#clean(text);
+    if (clean === text) return parse(text);
+    const value = parse(clean);
+    return isObject(value) && value["error"] ? value : parse(text);
+  }
+
+  #clean(text: string): string {
+    return withoutSecret(text, this.#settings.apiKey);
+  }
+
+  #headOf({ status, headers }: Response): Pick<Received, "status" | "headers"> {
+    return { status, headers: headersWithoutSecret(headers, this.#settings.apiKey) };
   }
 
   async #open(call: Call, headers: Headers): Promise<Opened> {
@@ -179,8 +197,8 @@ function parseAnswer(text: string, attempt: Attempt, response: Response): unknow
 function parseEvent(data: string): unknown {
   try {
     return JSON.parse(data);
-  } catch (cause) {
-    throw new Error(`JoyToken stream event is not JSON: ${JSON.stringify(data.slice(0, 100))}`, { cause });
+  } catch {
+    throw new Error(`JoyToken stream event is not JSON: ${JSON.stringify(data.slice(0, 100))}`);
   }
 }
 

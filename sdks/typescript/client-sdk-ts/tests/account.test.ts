@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { JoyTokenClient } from "@joytoken/client-sdk-ts";
-import { answering, clientOf, failure, fakeServer, HELLO, KEY } from "./fake-server.js";
+import { answering, chatAnswer, clientOf, collect, failure, fakeServer, HELLO, KEY, send } from "./fake-server.js";
 
 test("receipts, the key and runs are one call away", async (t) => {
   const server = await answering(t, { json: { id: "x" } });
@@ -39,10 +39,16 @@ test("the key is in no error, and in nothing that is printed of a client", async
     response.end(JSON.stringify({ error: { message: `bad header ${request.headers.authorization}` } }));
   });
   const odd = await fakeServer(t, (request, response) => void response.end(`<p>${request.headers.authorization}`));
+  const fine = await fakeServer(t, (request, response) => {
+    const error = { message: `bad ${request.headers.authorization}`, type: "upstream_error" };
+    send(response, { headers: { "X-Echo": String(request.headers.authorization) }, json: { error, choices: [] } });
+  });
   const failing = async (): Promise<Response> => Promise.reject(new TypeError(`cannot send Bearer ${KEY}`));
   const clients = [
     clientOf(echoing),
     clientOf(odd),
+    clientOf(fine),
+    clientOf(fine, { fetch: failing }),
     clientOf(echoing, { openAIBaseUrl: ":" }),
     clientOf(echoing, { apiKey: `${KEY}\r\nX-Evil: 1` }),
     clientOf(echoing, { apiKey: `${KEY}漢` }),
@@ -55,13 +61,21 @@ test("the key is in no error, and in nothing that is printed of a client", async
     shown.push(...(error.responseHeaders === undefined ? [] : [...error.responseHeaders.values()]));
     shown.push(inspect(client, { depth: 9, showHidden: true }), JSON.stringify(client), String(client));
   }
-  const failed = await failure(clientOf(echoing, { fetch: failing }).chat.completions.create({ ...HELLO, tools: [] }));
-  shown.push(failed.message);
+  for (const data of [`{"error": {"message": "${KEY}"}}`, `<p>${KEY}`]) {
+    const server = await answering(t, { events: [`data: ${data}\n\n`] });
+    shown.push(inspect(await failure(collect(clientOf(server).chat.completions.stream(HELLO))), { depth: 9 }));
+  }
   assert.deepEqual(
     shown.filter((text) => text.includes(KEY)),
     [],
   );
   assert.match(shown.join("\n"), /\[api key\]/);
+});
+
+test("an answer that repeats the key as its text is left as it is", async (t) => {
+  const server = await answering(t, chatAnswer({ content: `you said ${KEY}` }));
+  const answer = await clientOf(server).chat.completions.create({ ...HELLO, tools: [] });
+  assert.equal(answer.choices[0]?.message.content, `you said ${KEY}`);
 });
 
 test("a hostile header is named, and its value is not", async (t) => {
