@@ -14,8 +14,9 @@ export type Wait = <T>(work: () => Promise<T>) => Promise<T>;
  * @throws Error where it is longer than `bytesMax`; the rest is not read.
  */
 export async function readText(response: Response, bytesMax: number, cut: boolean, wait: Wait): Promise<string> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return "";
+  if (response.body === null) return "";
+  const reader = (response.body as typeof response.body | undefined)?.getReader();
+  if (reader === undefined) return bounded(await wait(() => response.text()), bytesMax, cut);
   const decoder = new TextDecoder();
   const pieces: string[] = [];
   let bytes = 0;
@@ -26,7 +27,7 @@ export async function readText(response: Response, bytesMax: number, cut: boolea
       whole = done;
       if (value === undefined) continue;
       bytes += value.byteLength;
-      if (bytes > bytesMax && !cut) throw new Error(`JoyToken answer is over ${bytesMax / 1024 / 1024} MiB`);
+      if (bytes > bytesMax && !cut) throw tooLarge(bytesMax);
       pieces.push(decoder.decode(value, { stream: true }));
       if (bytes > bytesMax) break;
     }
@@ -34,6 +35,16 @@ export async function readText(response: Response, bytesMax: number, cut: boolea
   } finally {
     if (!whole) reader.cancel().catch(() => undefined);
   }
+}
+
+/** The text of a runtime whose `fetch` streams nothing, and so has read all of it already. */
+function bounded(text: string, unitsMax: number, cut: boolean): string {
+  if (text.length > unitsMax && !cut) throw tooLarge(unitsMax);
+  return text.slice(0, unitsMax);
+}
+
+function tooLarge(bytesMax: number): Error {
+  return new Error(`JoyToken answer is over ${bytesMax / 1024 / 1024} MiB`);
 }
 
 /** The JSON of a text; the text itself where it is none, undefined where it is empty. */

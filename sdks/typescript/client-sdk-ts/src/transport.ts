@@ -85,8 +85,8 @@ export class Transport {
       yield { value: parseFailedStream(this.#clean(text)), ...head };
       return;
     }
-    const reader = response.body?.getReader();
-    if (reader === undefined) return attempt.close(false);
+    const reader = readerOf(response, attempt);
+    if (reader === undefined) return;
     const events = new EventReader();
     let rest: "unread" | "over" | "read" = "unread";
     try {
@@ -210,6 +210,15 @@ function parseFailedStream(text: string): unknown {
 }
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+/** What reads a stream; undefined where it is empty. */
+function readerOf(response: Response, attempt: Attempt): Reader | undefined {
+  const body = response.body as Response["body"] | undefined;
+  if (body) return body.getReader();
+  attempt.close(false);
+  if (body === null) return undefined;
+  throw new Error("JoyToken streams need a fetch that gives the body as a ReadableStream");
+}
 
 function hangUp(reader: Reader, attempt: Attempt, abort: boolean): void {
   attempt.close(abort);

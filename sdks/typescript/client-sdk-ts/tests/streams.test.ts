@@ -3,7 +3,17 @@ import type { ServerResponse } from "node:http";
 import { test, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { callMetadata, collectChat, JoyTokenAPIError } from "@joytoken/client-sdk-ts";
-import { answering, chunk, clientOf, collect, failure, fakeServer, HELLO, toolCall } from "./fake-server.js";
+import {
+  answering,
+  chatAnswer,
+  chunk,
+  clientOf,
+  collect,
+  failure,
+  fakeServer,
+  HELLO,
+  toolCall,
+} from "./fake-server.js";
 
 /** A server that sends one chunk after the other until its peer leaves. */
 function endless(t: TestContext) {
@@ -245,6 +255,21 @@ test("42. an error in a stream is thrown from the iterator", async (t) => {
     [thrown.status, thrown.code, thrown.errorCode, thrown.body],
     [200, "unknown", "provider_cut", error],
   );
+});
+
+test("a fetch that cannot stream gives whole answers, and says that it cannot stream", async (t) => {
+  const server = await answering(t, chatAnswer({ content: "whole" }));
+  const fetch = async (...call: Parameters<typeof globalThis.fetch>): Promise<any> => {
+    const response = await globalThis.fetch(...call);
+    const { ok, status } = response;
+    return { ok, status, headers: new Headers(), text: () => response.text() };
+  };
+  const client = clientOf(server, { fetch });
+  const answer = await client.chat.completions.create({ ...HELLO, tools: [] });
+  assert.equal(answer.choices[0]?.message.content, "whole");
+  assert.match((await failure(collect(client.chat.completions.stream(HELLO)))).message, /ReadableStream/);
+  const empty = clientOf(server, { fetch: async () => new Response(null) });
+  assert.deepEqual(await collect(empty.chat.completions.stream(HELLO)), []);
 });
 
 test("a stream that nobody reads is not asked for", async (t) => {

@@ -19,7 +19,7 @@ export interface JoyTokenClientOptions {
   defaultHeaders?: Record<string, string> | undefined;
   /**
    * Milliseconds for one attempt: 60,000 by default, 0 for no bound. Of a whole answer until its last byte; of a
-   * stream until its first byte, and then between two pieces of it.
+   * stream until its head, and then from one piece to the next, without the time that its reader takes for itself.
    */
   timeoutMs?: number | undefined;
   /** How often a failed attempt is repeated: 0 by default. */
