@@ -98,7 +98,7 @@ test("in a runtime without Node.js the package is imported, chats and streams", 
     const context = createContext({ ...web, setTimeout, clearTimeout });
     runInContext(script, context);
     const told = await (context as unknown as { done: Promise<string> }).done;
-    const needs = "file_read: file tools: this runtime has no files and processes; it needs Node.js";
+    const needs = "file_read: this runtime has no files and processes: it needs Node.js";
     assert.equal(told, `whole; piece; 2; calculator,datetime; ${needs}`);
   }
 });

@@ -9,7 +9,7 @@ export const DefaultSearchLimit = 200;
 
 /** The absolute root of a file sandbox: the working directory where it names none. */
 export function absRoot(sandbox: FileSandbox): string {
-  const { path, cwd } = nodePlatform("absRoot");
+  const { path, cwd } = nodePlatform();
   return path.resolve(sandbox.root || cwd());
 }
 

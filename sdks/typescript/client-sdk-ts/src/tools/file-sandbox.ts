@@ -14,7 +14,7 @@ export interface Place {
  * refused. What is not there yet is looked for from the nearest folder above it that is.
  */
 export async function placeInside(sandbox: FileSandbox, given: string): Promise<Place> {
-  const { fs, path } = nodePlatform("file tools");
+  const { fs, path } = nodePlatform();
   const relative = relativePath(given);
   const root = await fs.promises.realpath(absRoot(sandbox));
   const missing: string[] = [];
@@ -33,7 +33,7 @@ export async function placeInside(sandbox: FileSandbox, given: string): Promise<
 
 /** The path below the root with slashes, `.` for the root itself. */
 function relativePath(given: string): string {
-  const { path } = nodePlatform("file tools");
+  const { path } = nodePlatform();
   if (given.includes("\0")) throw new Error("path has a NUL character");
   if (path.isAbsolute(given) || path.win32.parse(given).root !== "") {
     throw new Error(`path ${quoted(given)} is absolute: give one below the workspace`);
@@ -45,7 +45,7 @@ function relativePath(given: string): string {
 
 /** Where a path really is; undefined where nothing is. A link to nothing is refused: it could lead anywhere. */
 async function realPath(known: string): Promise<string | undefined> {
-  const { fs } = nodePlatform("file tools");
+  const { fs } = nodePlatform();
   try {
     return await fs.promises.realpath(known);
   } catch (error) {
@@ -57,7 +57,7 @@ async function realPath(known: string): Promise<string | undefined> {
 }
 
 function isBelow(root: string, absolute: string): boolean {
-  const { path } = nodePlatform("file tools");
+  const { path } = nodePlatform();
   const way = path.relative(root, absolute);
   return way === "" || (way !== ".." && !way.startsWith(`..${path.sep}`) && !path.isAbsolute(way));
 }
@@ -71,7 +71,7 @@ function quoted(given: string): string {
  * followed if it became a symbolic link since it was looked at. The caller closes it.
  */
 export async function openRegular(place: Place, mode: "read" | "write"): Promise<FileHandle> {
-  const { fs } = nodePlatform("file tools");
+  const { fs } = nodePlatform();
   const { O_RDONLY, O_WRONLY, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants;
   const flags = (mode === "read" ? O_RDONLY : O_WRONLY | O_CREAT) | O_NOFOLLOW | O_NONBLOCK;
   const file = await fs.promises.open(place.absolute, flags, 0o644);

@@ -29,7 +29,7 @@ async function searchFiles(sandbox: FileSandbox, pattern: string): Promise<Recor
   if (pattern === "" || utf8Bytes(pattern) > PATTERN_BYTES_MAX || /[/\\]/.test(pattern)) {
     throw new Error(`pattern must be 1 to ${PATTERN_BYTES_MAX} bytes of a file's name, without slashes`);
   }
-  const node = nodePlatform("file_search");
+  const node = nodePlatform();
   const matches: string[] = [];
   const folders = [(await placeInside(sandbox, ".")).absolute];
   const root = folders[0] as string;

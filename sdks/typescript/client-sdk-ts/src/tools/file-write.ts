@@ -23,7 +23,7 @@ export function fileWrite(sandbox: FileSandbox): Tool {
 }
 
 async function writeFile(sandbox: FileSandbox, path: string, content: string): Promise<Record<string, unknown>> {
-  const node = nodePlatform("file_write");
+  const node = nodePlatform();
   const max = fileBytesMax(sandbox);
   const bytes = utf8Bytes(content);
   if (path === "") throw new Error("path is empty");

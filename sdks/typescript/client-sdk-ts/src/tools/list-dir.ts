@@ -22,7 +22,7 @@ export function listDir(sandbox: FileSandbox): Tool {
 }
 
 async function listFolder(sandbox: FileSandbox, path: string): Promise<Record<string, unknown>> {
-  const node = nodePlatform("list_dir");
+  const node = nodePlatform();
   const place = await placeInside(sandbox, path);
   const found: { name: string; dir: boolean; regular: boolean }[] = [];
   let truncated = false;

@@ -1,9 +1,9 @@
 import { node } from "#platform";
 import type { NodePlatform } from "../platform.js";
 
-/** Node.js, for a tool that needs it. */
-export function nodePlatform(tool: string): NodePlatform {
-  if (node === undefined) throw new Error(`${tool}: this runtime has no files and processes; it needs Node.js`);
+/** Node.js, for what needs it. */
+export function nodePlatform(): NodePlatform {
+  if (node === undefined) throw new Error("this runtime has no files and processes: it needs Node.js");
   return node;
 }
 

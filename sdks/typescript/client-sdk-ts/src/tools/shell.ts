@@ -15,7 +15,7 @@ const LEFT_BEHIND_MS = 500;
 
 /** The absolute folder in which commands start: the working directory where the sandbox names none. */
 export function absWorkingDir(sandbox: ShellSandbox): string {
-  const { path, cwd } = nodePlatform("absWorkingDir");
+  const { path, cwd } = nodePlatform();
   return path.resolve(sandbox.workingDir || cwd());
 }
 
@@ -44,7 +44,7 @@ interface Ended {
 }
 
 async function run(sandbox: ShellSandbox, command: string): Promise<Record<string, unknown>> {
-  const node = nodePlatform("shell");
+  const node = nodePlatform();
   const child = start(node, command, absWorkingDir(sandbox));
   const output = new BoundedOutput(positive(sandbox.maxOutputBytes, DefaultShellOutputBytes), () => kill(child));
   child.stdout?.on("data", (data: Uint8Array) => output.add(data));
