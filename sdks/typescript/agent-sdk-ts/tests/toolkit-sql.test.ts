@@ -24,6 +24,9 @@ const READING = [
   "select a[1], '[' from t",
   "select 5 - -3",
   "select '\\'",
+  "select a$b, c$$ from v$session",
+  "select 1 as `a\\`",
+  "select e'it\\'s', E'\\\\'",
 ];
 const OTHER = [
   "insert into t values (1)",
@@ -87,6 +90,10 @@ const OTHER = [
   "select 1--1 ; delete from t",
   "select ` ' ` ; delete from t where a = ' '",
   "select e'\\'' ; delete from t --'",
+  // A name may end with dollars, which begin no string then, and E escapes only what is right behind it.
+  "select 1 as a$$, $$ [ # $$ ; delete from t where x = $$ ] $$ -- $$",
+  "select 1 as é$b$, $b$ [ # $b$ ; delete from t where x = $b$ ] $b$ -- $b$",
+  "select e '\\', $$ [ # $$ ; delete from t where x = $$ ] $$ -- '",
   "",
   "-- nothing",
   `select ${"1,".repeat(40_000)}1`,
@@ -133,6 +140,7 @@ test("what writes is refused where it must only read, else carried out", async (
   await assert.rejects(run({ db, readOnly: true }, "delete from x"), /sql_query: only read-only statements are allowed/);
   await assert.rejects(run({ db: { query: db.query } }, "delete from x"), /sql_query: writes are not supported \(no exec adapter configured\)/);
   await assert.rejects(run({ db }, " ; "), /sql_query: empty statement/);
+  await assert.rejects(run({ db }, `select '${"x".repeat(70_000)}'`), /sql_query: the statement is too long/);
   await assert.rejects(run({ db }, 1), /sql_query: argument "sql" must be a string/);
   await assert.rejects(run({ db }, undefined), /sql_query: missing required argument "sql"/);
   assert.deepEqual(db.asked, ["exec delete from x"]);

@@ -63,6 +63,7 @@ async function run(config: SQLConfig, sql: string): Promise<object> {
   const { db, readOnly = false, maxRows = DefaultSQLMaxRows } = config;
   const kind = kindOfStatement(sql);
   if (kind === "empty") throw new Error("empty statement");
+  if (kind === "long") throw new Error("the statement is too long");
   if (kind === "reading") {
     return told(await (readOnly && db.readOnly !== undefined ? db.readOnly(sql) : db.query(sql)), maxRows);
   }

@@ -2,11 +2,11 @@
 interface Dialect {
   /** Characters that quote strings and names. */
   quotes: string;
-  /** A backslash escapes a quote within strings. */
-  backslash?: boolean;
+  /** Those of the quotes within which a backslash escapes. */
+  backslash?: string;
   /** `[a name]`. */
   brackets?: boolean;
-  /** `$tag$a string$tag$`, and `E'a string with \''`. */
+  /** `$tag$a string$tag$`, `E'a string with \''`, and names with a `$` that begins no string: `a$$`. */
   dollar?: boolean;
   /** Comments within comments. */
   nested?: boolean;
@@ -17,14 +17,15 @@ interface Dialect {
 const DIALECTS: readonly Dialect[] = [
   { quotes: "'\"`", brackets: true }, // SQLite
   { quotes: "'\"", dollar: true, nested: true }, // PostgreSQL
-  { quotes: "'\"`", backslash: true, hash: true }, // MySQL
-  { quotes: "'\"", backslash: true, dollar: true }, // PostgreSQL with backslashes in plain strings
+  { quotes: "'\"`", backslash: "'\"", hash: true }, // MySQL
+  { quotes: "'\"", backslash: "'", dollar: true }, // PostgreSQL with backslashes in plain strings
   { quotes: "'\"`", hash: true }, // MySQL without backslashes
   { quotes: "'\"", brackets: true, nested: true }, // SQL Server
 ];
 const STATEMENT_CHARS_MAX = 64 << 10;
 const STRING = "''";
 const WORD = /[\w\u0080-\uffff]+/y;
+const DOLLAR_WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[0-9]+/y;
 const DOLLAR_TAG = /\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 const WRITING = new Set(
   (
@@ -49,12 +50,12 @@ const PLAIN_PRAGMAS = new Set(
   ).split(" "),
 );
 
-/** What a statement is: nothing at all, one statement that only reads, or anything else. */
-export type StatementKind = "empty" | "reading" | "other";
+/** What a statement is: nothing at all, one statement that only reads, too long to be looked at, or anything else. */
+export type StatementKind = "empty" | "reading" | "long" | "other";
 
 /** Look at a statement as each kind of database would. */
 export function kindOfStatement(sql: string): StatementKind {
-  if (sql.length > STATEMENT_CHARS_MAX) return "other";
+  if (sql.length > STATEMENT_CHARS_MAX) return "long";
   for (const dialect of DIALECTS) {
     const tokens = tokensOf(dialect, sql);
     if (tokens.at(-1) === ";") tokens.pop();
@@ -101,15 +102,14 @@ function tokensOf(dialect: Dialect, text: string): string[] {
   for (let at = 0; at < text.length; ) {
     const rest = text.slice(at, at + 2);
     const [char = ""] = rest;
-    const word = matchAt(WORD, text, at);
+    const word = matchAt(dialect.dollar === true ? DOLLAR_WORD : WORD, text, at);
     const tag = dialect.dollar === true ? matchAt(DOLLAR_TAG, text, at) : undefined;
     if (/[\s\0]/.test(char)) at += 1;
     else if (isLineComment(dialect, text, at)) at = endOf(text, "\n", at);
     else if (text.startsWith("/*!", at) || text.startsWith("/*M!", at)) at += 3; // MySQL runs what is within
     else if (rest === "/*") at = endOfComment(dialect, text, at);
     else if (dialect.quotes.includes(char)) {
-      const escaped = dialect.backslash === true || (dialect.dollar === true && tokens.at(-1) === "E");
-      at = endOfQuoted(text, at, escaped);
+      at = endOfQuoted(text, at, isEscaped(dialect, text, at, tokens.at(-1)));
       tokens.push(STRING);
     } else if (dialect.brackets === true && char === "[") {
       at = endOf(text, "]", at);
@@ -132,6 +132,13 @@ function tokensOf(dialect: Dialect, text: string): string[] {
 function matchAt(pattern: RegExp, text: string, at: number): string | undefined {
   pattern.lastIndex = at;
   return pattern.exec(text)?.[0];
+}
+
+/** Whether backslashes escape within what is quoted from a place on; `E` says so only right before it. */
+function isEscaped({ backslash = "", dollar }: Dialect, text: string, at: number, before: string | undefined): boolean {
+  const quote = text[at] ?? "";
+  const marked = dollar === true && quote === "'" && before === "E" && /e/i.test(text[at - 1] ?? "");
+  return marked || backslash.includes(quote);
 }
 
 function isLineComment({ hash }: Dialect, text: string, at: number): boolean {
