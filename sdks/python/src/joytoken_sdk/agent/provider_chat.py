@@ -1,0 +1,83 @@
+"""Model calls of an agent as chat completions: what is sent, and how the answer is read."""
+
+from typing import Any, Literal, TypeAlias
+
+from joytoken_sdk.agent.model import ModelRequest, ModelResponse
+from joytoken_sdk.agent.state import content_text
+from joytoken_sdk.errors import JoyTokenError, api_error
+from joytoken_sdk.json_value import JsonObject, object_of, objects_of
+from joytoken_sdk.metadata import raw_metadata, usage_of
+
+JoyTokenProtocol: TypeAlias = Literal["openai", "anthropic"]
+"""How a provider speaks: as chat completions, or under the rules of messages."""
+
+_MESSAGE_MAX_TOKENS = 1024  # messages have a bound: this one where the agent has none
+
+
+def chat_body(model: str, protocol: JoyTokenProtocol, request: ModelRequest, *, stream: bool) -> JsonObject:
+    """Return the body of a model call. The same request gives the same body, to the byte."""
+    messages, max_tokens = request.messages, request.max_tokens
+    if protocol == "anthropic":
+        messages, max_tokens = _one_system_message(messages), max_tokens or _MESSAGE_MAX_TOKENS
+    body: JsonObject = {
+        "model": model,
+        "messages": messages,
+        "temperature": request.temperature,
+        "max_tokens": max_tokens,
+        "tools": request.tools,
+        "tool_choice": request.tool_choice,
+        "tier": request.tier,
+        "metadata": request.metadata,
+        "response_format": request.response_format,
+    }
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def call_headers(request: ModelRequest) -> dict[str, str]:
+    """Return the names of a call: its key, and the run that it belongs to.
+
+    A durable call is finished by the gateway also where its caller dies, so that whoever resumes the run gets the
+    answer that was paid for.
+    """
+    run = request.run
+    named = {
+        "Idempotency-Key": request.idempotency_key,
+        "X-JoyToken-On-Disconnect": "finish" if request.durable else None,
+    }
+    if run is not None:
+        named |= {
+            "X-JoyToken-Run-Id": run.id,
+            "X-JoyToken-Parent-Run-Id": run.parent_id,
+            "X-JoyToken-Workflow": run.workflow,
+            "X-JoyToken-Run-Budget": run.budget,
+            "X-JoyToken-Step": str(run.step),
+        }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def model_response(answer: Any) -> ModelResponse:
+    """Read an answer. Raises JoyTokenAPIError of one that holds an error, JoyTokenError of one without a message."""
+    read = object_of(answer) or {}
+    if read.get("error") is not None:
+        raise api_error(200, read)
+    choices = objects_of(read.get("choices"))
+    message = object_of(choices[0].get("message")) if choices else None
+    if message is None:
+        raise JoyTokenError("JoyToken did not return a chat completion message.")
+    return ModelResponse(
+        message={**message, "role": message.get("role") or "assistant"},
+        usage=usage_of(read),
+        raw=answer,
+        metadata=raw_metadata(read),
+    )
+
+
+def _one_system_message(messages: list[JsonObject]) -> list[JsonObject]:
+    """Join what the system says, with a blank line between, and put it first."""
+    said = [message for message in messages if message.get("role") in {"system", "developer"}]
+    if not said:
+        return messages
+    text = "\n\n".join(content_text(message.get("content")) for message in said)
+    return [{"role": "system", "content": text}, *(message for message in messages if message not in said)]
