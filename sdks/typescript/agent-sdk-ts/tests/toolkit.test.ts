@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gateFileWrite, gateShell, shell } from "@joytoken/client-sdk-ts";
-import { Agent } from "@joytoken/agent-sdk-ts";
+import { Agent, type ToolExecutionContext } from "@joytoken/agent-sdk-ts";
 import {
   audit,
   createAgent,
@@ -77,6 +77,42 @@ test("the audit hears of each call, also of one that fails", async () => {
   await good!.execute!(1, context("good"));
   await assert.rejects(async () => worse!.execute!(2, context("bad")), /no luck/);
   assert.deepEqual(heard, [["good", 1, undefined], ["bad", 2, "no luck"]]);
+});
+
+test("a log that fails hears of a call once, and fails it; one that takes its time is waited for", async () => {
+  const heard: unknown[] = [];
+  const wrapped = (log: Parameters<typeof audit>[0]) => new Toolkit({ middleware: [audit(log)] }).register(recording("t", "ran")).tools()[0]!;
+  const full = wrapped((name) => { heard.push(name); throw new Error("the disk is full"); });
+  await assert.rejects(async () => full.execute!({}, context("t")), /^Error: the disk is full$/);
+  const slow = wrapped(async (name) => { await new Promise(setImmediate); heard.push(`${name} late`); });
+  assert.equal(await slow.execute!({}, context("t")), "ran");
+  assert.deepEqual(heard, ["t", "t late"]);
+});
+
+test("a tool that is wrapped still waits for an approval", async () => {
+  const tool = recording("t", "ran", { requiresApproval: true });
+  const model = new ScriptedModel(calls(call("1", "t")), says("x"));
+  const result = await new Agent({ model, tools: new Toolkit({ middleware: [timeout(60_000)] }).register(tool).tools() }).run("go");
+  assert.deepEqual([result.status, result.pending.map(({ tool_name }) => tool_name), tool.ran], ["pending", ["t"], []]);
+});
+
+test("a tool's signal ends with its time, and with the run", async () => {
+  const reasons: string[] = [];
+  const hearing = {
+    name: "t",
+    execute: (_: unknown, { signal }: ToolExecutionContext) =>
+      new Promise((_, reject) => signal!.addEventListener("abort", () => { reasons.push(signal!.reason.message); reject(new Error("stopped")); })),
+  };
+  const run = async (ms: number, signal?: AbortSignal) =>
+    new Toolkit({ middleware: [timeout(ms)] }).register(hearing).tools()[0]!.execute!({}, { ...context("t"), signal });
+  await assert.rejects(run(5), /^Error: tool "t" timed out after 5ms$/);
+  const controller = new AbortController();
+  const going = assert.rejects(run(Infinity, controller.signal), /^Error: enough$/);
+  await new Promise(setImmediate); // the tool has begun
+  controller.abort(new Error("enough"));
+  await going;
+  await assert.rejects(run(60_000, controller.signal), /^Error: enough$/);
+  assert.deepEqual(reasons, ['tool "t" timed out after 5ms', "enough"]);
 });
 
 test("a tool that takes too long is given up; no bound is none", async () => {

@@ -11,7 +11,6 @@ export {
   listDir,
   MaxArgBytes,
   type FileSandbox,
-  type ToolExecuteFunc,
 } from "@joytoken/client-sdk-ts";
 export { optionalStringArg, stringArg } from "./arguments.js";
 export { DefaultHTTPMaxBytes, DefaultHTTPTimeoutMs, httpFetch, type HTTPFetchConfig } from "./http-fetch.js";
@@ -24,6 +23,7 @@ export {
   type Permission,
   type PermissionFunc,
   type PermissionRequest,
+  type ToolExecuteFunc,
 } from "./middleware.js";
 export {
   DefaultSQLMaxRows,

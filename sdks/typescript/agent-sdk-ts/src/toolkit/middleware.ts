@@ -1,4 +1,11 @@
-import type { ToolExecuteFunc } from "@joytoken/client-sdk-ts";
+import type { ToolExecutionContext } from "../types.js";
+import { withinTime } from "./bounds.js";
+
+/** What a tool of an agent does. Whatever it throws is told to the model as the result. */
+export type ToolExecuteFunc<Input = unknown, Output = unknown> = (
+  input: Input,
+  context: ToolExecutionContext,
+) => Output | Promise<Output>;
 
 /** Something that is put around each tool of a toolkit. */
 export type Middleware = (name: string, next: ToolExecuteFunc) => ToolExecuteFunc;
@@ -49,34 +56,34 @@ async function checkPermission({ mode, ask }: Permission, request: PermissionReq
   if (!allowed) throw new Error(`${name} rejected by permission handler`);
 }
 
-/** Tells of each call when it has ended, with its error where it failed. */
-export function audit(log: (name: string, input: unknown, error?: Error) => void): Middleware {
+/**
+ * Tells of each call once, when it has ended, with its error where it failed. A promise of the log's is waited for, and
+ * a log that fails fails the call.
+ */
+export function audit(log: (name: string, input: unknown, error?: Error) => unknown): Middleware {
   return (name, next) => async (input, context) => {
+    let result: unknown;
     try {
-      const result = await next(input, context);
-      log(name, input);
-      return result;
+      result = await next(input, context);
     } catch (thrown) {
-      log(name, input, thrown instanceof Error ? thrown : new Error(String(thrown)));
+      await log(name, input, thrown instanceof Error ? thrown : new Error(String(thrown)));
       throw thrown;
     }
+    await log(name, input);
+    return result;
   };
 }
 
-/** Gives a call up after so many milliseconds; 0 or less: never. */
+/**
+ * Gives a call up after so many milliseconds; 0 or less: never. The signal of the tool's context ends then; a tool that
+ * does not hear it goes on, and what it returns is dropped.
+ */
 export function timeout(ms: number): Middleware {
   return (name, next) => {
     if (!(ms > 0)) return next;
-    return async (input, context) => {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const over = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`tool "${name}" timed out after ${ms}ms`)), ms);
-      });
-      try {
-        return await Promise.race([next(input, context), over]);
-      } finally {
-        clearTimeout(timer);
-      }
+    return (input, context) => {
+      const expired = `tool "${name}" timed out after ${ms}ms`;
+      return withinTime(ms, expired, context?.signal, (signal) => next(input, { ...context, signal }));
     };
   };
 }
