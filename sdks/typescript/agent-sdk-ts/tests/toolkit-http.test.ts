@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { createServer, type RequestListener } from "node:http";
+import { syncBuiltinESMExports } from "node:module";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { DefaultHTTPMaxBytes, DefaultHTTPTimeoutMs, httpFetch, type HTTPFetchConfig } from "@joytoken/agent-sdk-ts/toolkit";
@@ -56,6 +58,15 @@ test("a body is cut at its bound", async (t) => {
   assert.deepEqual([bytes, truncated, body], [10, true, "xxxxxxxxxx"]);
 });
 
+test("a bound that is none is the default", async (t) => {
+  const host = await serverOf(t, (_, response) => response.end("here"));
+  for (const none of [0, -5, NaN, undefined]) {
+    const { body } = await fetching(allowing(host, { maxBytes: none, timeoutMs: none }), `http://${host}`);
+    assert.equal(body, "here", String(none));
+  }
+  assert.equal((await fetching(allowing(host, { timeoutMs: Infinity }), `http://${host}`)).body, "here");
+});
+
 const REFUSED: [string, RegExp][] = [
   ["http://localhost:1/", /host "localhost:1" is not on the list of allowed hosts/],
   ["http://127.0.0.1:1/", /the address 127\.0\.0\.1 is not public/],
@@ -94,6 +105,34 @@ test("a name that leads to a private address is not connected to", async (t) => 
   assert.equal((await fetching(allowed, `http://localhost:${port}/`)).status, 200);
 });
 
+test("a name is looked up once, and connected to where that led, and nowhere else", async (t) => {
+  const asked: (string | undefined)[] = [];
+  const host = await serverOf(t, ({ headers }, response) => {
+    asked.push(headers.host);
+    response.end("here");
+  });
+  const port = host.split(":")[1];
+  const answers: string[][] = [];
+  const lookup = (_name: string, _options: object, done: (error: null, found: object[]) => void) =>
+    done(null, answers.shift()!.map((address) => ({ address, family: 4 })));
+  t.mock.method(dns, "lookup", lookup as never);
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const config = { allowedHosts: ["pages.example"] };
+  const get = (more: Partial<HTTPFetchConfig> = {}) => fetching({ ...config, ...more }, `http://pages.example:${port}/`);
+  answers.push(["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], []);
+  await assert.rejects(get(), /http_fetch: the address 127\.0\.0\.1 is not public/);
+  await assert.rejects(get(), /http_fetch: the address 127\.0\.0\.1 is not public/);
+  await assert.rejects(get(), /http_fetch: pages\.example has no address/);
+  assert.deepEqual(asked, []);
+  answers.push(["127.0.0.1"], ["10.0.0.1"]); // the second is what a name that changes would say next
+  assert.equal((await get({ allowPrivate: [`pages.example:${port}`] })).body, "here");
+  assert.deepEqual([asked, answers], [[`pages.example:${port}`], [["10.0.0.1"]]]);
+});
+
 test("redirects are followed by hand, each checked, and not for ever", async (t) => {
   const host = await serverOf(t, ({ url }, response) => {
     const [, left = "0", last = ""] = url!.split("/");
@@ -117,6 +156,38 @@ test("a server that hangs is given up, and so is one whose run ends", async (t) 
   const signal = AbortSignal.abort(new Error("enough"));
   const run = async (): Promise<unknown> => httpFetch(allowing(host)).execute!({ url: `http://${host}/` }, { ...context("x"), signal } as never);
   await assert.rejects(run(), /enough/);
+});
+
+test("an IPv6 address with a port stands in brackets", async () => {
+  const config = (entry: string) => ({ allowedHosts: [entry], fetchImpl: async () => new Response("here") });
+  assert.equal((await fetching(config("[2606:4700::1111]:8080"), "http://[2606:4700::1111]:8080/")).body, "here");
+  await assert.rejects(fetching(config("[2606:4700::1111]:8080"), "http://[2606:4700::1111]/"), /is not on the list/);
+  await assert.rejects(fetching(config("2606:4700::1:80"), "http://[2606:4700::1]/"), /is not on the list/);
+});
+
+test("a fetch of one's own that hears no signal is given up, its body too", async () => {
+  const config = (fetchImpl: typeof fetch) => ({ allowedHosts: ["a.example"], timeoutMs: 20, fetchImpl });
+  const silent = new ReadableStream<Uint8Array>({ start: (body) => body.enqueue(new Uint8Array(3)) });
+  for (const fetchImpl of [() => new Promise<Response>(() => {}), async () => new Response(silent)]) {
+    await assert.rejects(fetching(config(fetchImpl), "http://a.example/"), /^Error: http_fetch: timed out after 20ms$/);
+  }
+});
+
+test("a body of a fetch of one's own is cut at its bound, and let go", async () => {
+  let ended: unknown = "read to its end";
+  const endless = new ReadableStream<Uint8Array>({
+    pull: (body) => body.enqueue(new TextEncoder().encode("xxxx")),
+    cancel: () => void (ended = "let go"),
+  });
+  const config = { allowedHosts: ["a.example"], maxBytes: 10, fetchImpl: async () => new Response(endless) };
+  const { bytes, truncated, body } = await fetching(config, "http://a.example/");
+  assert.deepEqual([bytes, truncated, body, ended], [10, true, "xxxxxxxxxx", "let go"]);
+});
+
+test("a redirect that a browser hides is an error, never an empty page", async () => {
+  const hidden = Object.defineProperty(new Response(null), "type", { value: "opaqueredirect" });
+  const config = { allowedHosts: ["a.example"], fetchImpl: async () => hidden };
+  await assert.rejects(fetching(config, "http://a.example/"), /http_fetch: a redirect cannot be followed in this runtime/);
 });
 
 test("a fetch of one's own is told to follow nothing, and literal addresses are checked", async () => {

@@ -1,6 +1,7 @@
 import type { AgentTool } from "../types.js";
 import { isAddress, isPublicAddress } from "./address.js";
 import { stringArg } from "./arguments.js";
+import { boundOf, withinTime } from "./bounds.js";
 import { getPage, type Page } from "./http-get.js";
 
 /** How much of a body is read, in bytes. */
@@ -13,9 +14,14 @@ const URL_CHARS_MAX = 8 << 10;
 
 /** Where `http_fetch` may go. */
 export interface HTTPFetchConfig {
-  /** The only hosts, without regard to case; an entry with a port allows that port only. Empty: none. */
+  /**
+   * The only hosts, without regard to case; an entry with a port allows that port only. Empty: none. An IPv6 address
+   * stands in brackets where a port follows: `[2606:4700::1111]:443`.
+   */
   allowedHosts: string[];
+  /** In milliseconds; `DefaultHTTPTimeoutMs` where it is 0 or less. */
   timeoutMs?: number | undefined;
+  /** `DefaultHTTPMaxBytes` where it is 0 or less. */
   maxBytes?: number | undefined;
   /**
    * Sends the requests, for runtimes that are not Node.js and for tests. It resolves and connects as it likes: what is
@@ -43,43 +49,39 @@ export function httpFetch(config: HTTPFetchConfig): AgentTool {
       try {
         return await fetchPage(config, stringArg(input, "url"), context?.signal);
       } catch (error) {
-        throw new Error(`http_fetch: ${error instanceof Error ? error.message : String(error)}`);
+        throw new Error(`http_fetch: ${messageOf(error)}`);
       }
     },
   };
 }
 
-async function fetchPage(config: HTTPFetchConfig, address: string, signal: AbortSignal | undefined): Promise<object> {
-  const { timeoutMs = DefaultHTTPTimeoutMs, maxBytes = DefaultHTTPMaxBytes } = config;
-  const controller = new AbortController();
-  const stop = (): void => controller.abort(signal?.reason);
-  if (signal?.aborted) stop();
-  signal?.addEventListener("abort", stop, { once: true });
-  const timer = setTimeout(() => controller.abort(new Error(`timed out after ${timeoutMs}ms`)), timeoutMs);
-  try {
-    let url = urlOf(address);
-    for (let redirects = 0; ; redirects += 1) {
-      checkUrl(config, url);
-      const page = await getPage({
-        url,
-        maxBytes,
-        signal: controller.signal,
-        fetchImpl: config.fetchImpl,
-        mayConnect: (resolved) => mayConnect(config, url, resolved),
-      });
-      if (page.location === undefined) return told(page);
-      if (redirects === REDIRECTS_MAX) throw new Error(`more than ${REDIRECTS_MAX} redirects`);
-      const next = urlOf(page.location, url);
-      if (url.protocol === "https:" && next.protocol !== "https:") {
-        throw new Error("a redirect from https to http is not followed");
-      }
-      url = next;
+function fetchPage(config: HTTPFetchConfig, address: string, outer: AbortSignal | undefined): Promise<object> {
+  const timeoutMs = boundOf(config.timeoutMs, DefaultHTTPTimeoutMs);
+  return withinTime(timeoutMs, `timed out after ${timeoutMs}ms`, outer, (signal) => follow(config, address, signal));
+}
+
+async function follow(config: HTTPFetchConfig, address: string, signal: AbortSignal): Promise<object> {
+  const { fetchImpl } = config;
+  const maxBytes = boundOf(config.maxBytes, DefaultHTTPMaxBytes);
+  let url = urlOf(address);
+  for (let redirects = 0; ; redirects += 1) {
+    signal.throwIfAborted();
+    checkUrl(config, url);
+    const asked = url;
+    const page = await getPage({
+      url,
+      maxBytes,
+      signal,
+      fetchImpl,
+      mayConnect: (resolved) => mayConnect(config, asked, resolved),
+    });
+    if (page.location === undefined) return told(page);
+    if (redirects === REDIRECTS_MAX) throw new Error(`more than ${REDIRECTS_MAX} redirects`);
+    const next = urlOf(page.location, url);
+    if (url.protocol === "https:" && next.protocol !== "https:") {
+      throw new Error("a redirect from https to http is not followed");
     }
-  } catch (error) {
-    throw controller.signal.aborted ? controller.signal.reason : error;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
+    url = next;
   }
 }
 
@@ -103,9 +105,9 @@ function checkUrl(config: HTTPFetchConfig, url: URL): void {
     throw new Error(`only http and https are fetched, not "${url.protocol.slice(0, -1)}"`);
   }
   if (url.username !== "" || url.password !== "") throw new Error("an address with a user name is not fetched");
-  const { name, port } = hostOf(url);
+  const { name, withPort } = hostOf(url);
   const allowed = config.allowedHosts.map((entry) => entry.trim().toLowerCase());
-  if (name === "" || !allowed.some((entry) => entry === name || entry === `${name}:${port}`)) {
+  if (name === "" || !allowed.some((entry) => entry === name || entry === withPort)) {
     throw new Error(`host "${url.host}" is not on the list of allowed hosts`);
   }
   if (isAddress(name)) mayConnect(config, url, name);
@@ -114,13 +116,20 @@ function checkUrl(config: HTTPFetchConfig, url: URL): void {
 
 /** @throws Error where a host leads to an address that is not public, and that was not allowed by name. */
 function mayConnect(config: HTTPFetchConfig, url: URL, address: string): void {
-  const { name, port } = hostOf(url);
-  const exempt = (config.allowPrivate ?? []).some((entry) => entry.trim().toLowerCase() === `${name}:${port}`);
+  const { withPort } = hostOf(url);
+  const exempt = (config.allowPrivate ?? []).some((entry) => entry.trim().toLowerCase() === withPort);
   if (!exempt && !isPublicAddress(address)) throw new Error(`the address ${address} is not public`);
 }
 
-/** A URL's host without brackets and without a dot at its end, and its port. */
-function hostOf(url: URL): { name: string; port: string } {
+/** A URL's host without brackets and without a dot at its end; and with its port, an IPv6 address in brackets. */
+function hostOf(url: URL): { name: string; withPort: string } {
   const name = url.hostname.toLowerCase().replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
-  return { name, port: url.port || (url.protocol === "https:" ? "443" : "80") };
+  const port = url.port || (url.protocol === "https:" ? "443" : "80");
+  return { name, withPort: `${name.includes(":") ? `[${name}]` : name}:${port}` };
+}
+
+/** What an error says; where several addresses of a host refused, Node.js has no more than a code. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message || ((error as { code?: string }).code ?? error.name);
 }

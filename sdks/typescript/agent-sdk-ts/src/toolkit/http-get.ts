@@ -30,13 +30,14 @@ export async function getPage(get: Get): Promise<Page> {
 async function getByFetch({ url, maxBytes, signal }: Get, fetchImpl: typeof fetch): Promise<Page> {
   const headers = { "User-Agent": USER_AGENT };
   const response = await fetchImpl(url, { method: "GET", redirect: "manual", headers, signal });
+  if (response.type === "opaqueredirect") throw new Error("a redirect cannot be followed in this runtime");
   const location = response.headers.get("location");
   const page = { status: response.status, contentType: response.headers.get("content-type") ?? "" };
   if (isRedirect(response.status) && location !== null) {
     await response.body?.cancel();
     return { ...page, body: new Uint8Array(), truncated: false, location };
   }
-  return { ...page, ...(await readBounded(response.body ?? [], maxBytes)) };
+  return { ...page, ...(await readBounded(piecesOf(response.body), maxBytes)) };
 }
 
 /** By Node.js itself, which can connect to the very address that was checked, so that no name can change meanwhile. */
@@ -88,8 +89,19 @@ function isRedirect(status: number): boolean {
   return [301, 302, 303, 307, 308].includes(status);
 }
 
+/** A body's pieces, by a reader: not every browser's streams can be iterated. */
+async function* piecesOf(stream: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
+  const reader = stream?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
+  } finally {
+    reader.cancel().catch(() => {}); // what is not read is let go, and nobody waits for it
+  }
+}
+
 async function readBounded(
-  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  pieces: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): Promise<{ body: Uint8Array; truncated: boolean }> {
   const read: Uint8Array[] = [];
