@@ -2,7 +2,7 @@
 
 from joytoken_sdk.toolkit.expression import eval_expression
 from joytoken_sdk.toolkit.file_tools import file_read, file_search, file_write, list_dir
-from joytoken_sdk.toolkit.http_fetch import (
+from joytoken_sdk.toolkit.http_tool import (
     DEFAULT_HTTP_MAX_BYTES,
     DEFAULT_HTTP_TIMEOUT_S,
     HttpFetchConfig,
@@ -19,14 +19,14 @@ from joytoken_sdk.toolkit.permission import (
     ToolRefused,
 )
 from joytoken_sdk.toolkit.sandbox import DEFAULT_FILE_MAX_BYTES, DEFAULT_SEARCH_LIMIT, FileSandbox
-from joytoken_sdk.toolkit.shell import (
+from joytoken_sdk.toolkit.shell_tool import (
     DEFAULT_SHELL_OUTPUT_BYTES,
     DEFAULT_SHELL_TIMEOUT_S,
     ShellSandbox,
     shell,
 )
-from joytoken_sdk.toolkit.sql_query import DEFAULT_SQL_MAX_ROWS, SqlConfig, sql_query
 from joytoken_sdk.toolkit.sql_statement import is_read_only_statement
+from joytoken_sdk.toolkit.sql_tool import DEFAULT_SQL_MAX_ROWS, SqlConfig, sql_query
 
 __all__ = [
     "DEFAULT_FILE_MAX_BYTES",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 _STATEMENT_BYTES_MAX = 64 << 10
 _SPACE = " \t\r\n\f\v\0"
 _WORD = re.compile(r"[A-Za-z0-9_\x80-\U0010ffff]+")
+_DOLLAR_WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*|[0-9]+")
 _DOLLAR_TAG = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
 _STRING = "''"  # the token of a string or a quoted name, which equals nothing
 
@@ -51,12 +52,12 @@ class _Dialect:
 
     quotes: str
     """Characters that quote strings and names."""
-    backslash: bool = False
-    """Whether it escapes a quote within strings."""
+    backslash: str = ""
+    """Those of the quotes within which a backslash escapes."""
     brackets: bool = False
     """`[a name]`"""
     dollar: bool = False
-    r"""`$tag$a string$tag$`, and `E'a string with \''`"""
+    r"""`$tag$a string$tag$`, `E'a string with \''`, and names with a `$` that begins no string: `a$$`"""
     nested: bool = False
     """Comments within comments."""
     hash: bool = False
@@ -67,8 +68,8 @@ class _Dialect:
 _DIALECTS = (
     _Dialect("'\"`", brackets=True),  # SQLite
     _Dialect("'\"", dollar=True, nested=True),  # PostgreSQL
-    _Dialect("'\"`", backslash=True, hash=True),  # MySQL
-    _Dialect("'\"", backslash=True, dollar=True),  # PostgreSQL with backslashes in plain strings
+    _Dialect("'\"`", backslash="'\"", hash=True),  # MySQL
+    _Dialect("'\"", backslash="'", dollar=True),  # PostgreSQL with backslashes in plain strings
     _Dialect("'\"`", hash=True),  # MySQL without backslashes
     _Dialect("'\"", brackets=True, nested=True),  # SQL Server
 )
@@ -145,7 +146,7 @@ def _tokens(dialect: _Dialect, text: str) -> list[str]:
         elif (after := _after_string(dialect, text, at, tokens)) > at:
             at = after
             tokens.append(_STRING)
-        elif (word := _WORD.match(text, at)) is not None:
+        elif (word := (_DOLLAR_WORD if dialect.dollar else _WORD).match(text, at)) is not None:
             at = word.end()
             tokens.append(word[0].upper())
         else:
@@ -179,7 +180,9 @@ def _after_string(dialect: _Dialect, text: str, at: int, tokens: list[str]) -> i
     """Return where a string or a quoted name ends that begins here; `at` itself where none does."""
     character = text[at]
     if character in dialect.quotes:
-        return _after_quote(text, at, backslash=dialect.backslash or (dialect.dollar and tokens[-1:] == ["E"]))
+        # E says that backslashes escape only where it stands right before the quote.
+        marked = dialect.dollar and character == "'" and tokens[-1:] == ["E"] and text[at - 1] in "eE"
+        return _after_quote(text, at, backslash=marked or character in dialect.backslash)
     if dialect.brackets and character == "[":
         return _after(text, "]", at)
     tag = _DOLLAR_TAG.match(text, at) if dialect.dollar else None

@@ -122,6 +122,8 @@ class _Printed:
                     return
                 if selector.select(0.05) and not self._take(os.read(self._output.fileno(), _CHUNK_BYTES)):
                     break
+        if self.exceeded:
+            return
         try:
             self._process.wait(max(0.0, self._end - time.monotonic()))
         except subprocess.TimeoutExpired:

@@ -1,0 +1,228 @@
+"""SQL: what is no reading statement for any database is refused, and a session cannot write whatever its words."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joytoken_sdk.agent.tool import ToolExecutionContext
+from joytoken_sdk.toolkit import SqlConfig, is_read_only_statement, sql_query
+
+CONTEXT = ToolExecutionContext(step=1, tool_call={}, messages=[])
+READING = (
+    "select 1",
+    "  SELECT * FROM t ; ",
+    "-- what is there\nselect 1",
+    "/* what\nis there */ select 1 -- and that is all",
+    "select 'a;b', \"c;d\" from t",
+    "select 'it''s; drop table t'",
+    "select replace(name, 'a', 'b'), updated_at, deleted from t",
+    "with a as (select 1) select * from a",
+    "explain select 1",
+    "EXPLAIN QUERY PLAN SELECT 1",
+    "explain (analyze, format json) select 1",
+    "explain analyze verbose with a as (select 1) select * from a",
+    "show tables",
+    "pragma table_info(t)",
+    "pragma main.table_info('t')",
+    "pragma user_version",
+    "select * from t where name like '%--%' and x > 1",
+    "select a[1], '[' from t",
+    "select 5 - -3",
+    "select '\\'",
+    "select a$b, c$$ from v$session",
+    "select 1 as `a\\`",
+    "select e'it\\'s', E'\\\\'",
+)
+OTHER = (
+    "insert into t values (1)",
+    "update t set a = 1",
+    "DELETE FROM t",
+    "replace into t values (1)",
+    "with x as (select 1) delete from t",
+    "with x as (delete from t returning *) select * from x",
+    "with x as (select 1) replace into t select * from x",
+    "select 1; delete from t",
+    "select 1;;delete from t",
+    "select 1; -- \ndelete from t",
+    "select 1 /* ; */ ; delete from t",
+    "-- select 1\ndelete from t",
+    "/* select 1 */ delete from t",
+    "/* /* */ delete from t; -- */ select 1",
+    "/*! delete from t */",
+    "select 1 /*! into outfile '/tmp/x' */",
+    "select 1 /*M! ; delete from t */",
+    "explain delete from t",
+    "explain analyze delete from t",
+    "explain (analyze) delete from t",
+    "explain analyze execute prepared",
+    "explain analyze call wipe()",
+    "explain analyze with x as (delete from t returning *) select * from x",
+    "explain analyze create table a as select 1",
+    "explain",
+    "select * into b from t",
+    "select 1 into outfile '/tmp/x'",
+    "select * from t for update",
+    "pragma user_version = 7",
+    "pragma user_version(7)",
+    "pragma query_only(0)",
+    "pragma query_only = off",
+    "pragma journal_mode(delete)",
+    "pragma main.journal_mode=wal",
+    "pragma wal_checkpoint",
+    "pragma incremental_vacuum",
+    "pragma writable_schema(1)",
+    "pragma optimize",
+    "pragma",
+    "attach 'x.db' as x",
+    "vacuum",
+    "vacuum into 'x.db'",
+    "create table a (b)",
+    "drop table t",
+    "begin",
+    "commit",
+    "set transaction read write",
+    "call wipe()",
+    "copy t to '/tmp/x'",
+    "do $$ begin delete from t; end $$",
+    # What one database takes for a string or a comment is a command for another.
+    "select '\\'; delete from t; --'",
+    "select '\\' ' ; delete from t --'",
+    "select 1 as [ ' ] ; delete from t where a = ' '",
+    "select $$ ' $$ ; delete from t --'",
+    "select $a$ ' $a$ ; delete from t --'",
+    "select 1 # ' \n ; delete from t --'",
+    "select 1--1 ; delete from t",
+    "select ` ' ` ; delete from t where a = ' '",
+    "select e'\\'' ; delete from t --'",
+    # A name may end with dollars, which begin no string then, and E escapes only what is right behind it.
+    "select 1 as a$$, $$ [ # $$ ; delete from t where x = $$ ] $$ -- $$",
+    "select 1 as é$b$, $b$ [ # $b$ ; delete from t where x = $b$ ] $b$ -- $b$",
+    "select e '\\', $$ [ # $$ ; delete from t where x = $$ ] $$ -- '",
+    *("", "  ", ";", "-- nothing", "/* nothing */", " ; "),
+    f"select {'1,' * 40_000}1",
+)
+
+
+@pytest.mark.parametrize("statement", READING, ids=lambda text: text[:50])
+def test_it_only_reads(statement: str) -> None:
+    assert is_read_only_statement(statement)
+
+
+@pytest.mark.parametrize("statement", OTHER, ids=lambda text: text[:50])
+def test_it_does_not(statement: str) -> None:
+    assert not is_read_only_statement(statement)
+
+
+@pytest.mark.parametrize("text", ["/*", "'", "$", "$a", "[", "--", "e'", "/*!", "\\", "`", "explain (", "pragma a."])
+def test_the_check_ends(text: str) -> None:
+    assert not is_read_only_statement(text * 500)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "a.db", check_same_thread=False)
+    connection.execute("CREATE TABLE t (n INTEGER, name, data BLOB)")
+    connection.executemany("INSERT INTO t VALUES (?, ?, ?)", [(1, "a", b"hi"), (2, None, b"\xff")])
+    connection.commit()
+    yield connection
+    connection.close()
+
+
+def ask(config: SqlConfig, statement: Any) -> Any:
+    return sql_query(config).execute({"sql": statement}, CONTEXT)
+
+
+def count(database: sqlite3.Connection) -> int:
+    return database.execute("SELECT count(*) FROM t").fetchone()[0]
+
+
+def test_what_reads_is_told_with_its_columns(database: sqlite3.Connection) -> None:
+    told = ask(SqlConfig(database), "select n, name, data, 0.5 as half, 9e999 as much from t")
+    assert told == {
+        "columns": ["n", "name", "data", "half", "much"],
+        "rows": [[1, "a", "hi", 0.5, "inf"], [2, None, "/w==", 0.5, "inf"]],
+        "row_count": 2,
+        "truncated": False,
+    }
+
+
+def test_what_is_told_is_bounded(database: sqlite3.Connection) -> None:
+    many = "with recursive x(n) as (select 1 union all select n + 1 from x limit 300) select n from x"
+    assert ask(SqlConfig(database), many)["row_count"] == 200
+    whole = ask(SqlConfig(database, max_rows=300), many)
+    assert (whole["row_count"], whole["truncated"]) == (300, False)
+    large = ask(SqlConfig(database), "select n, printf('%.900000c', 'x') from t")
+    assert (large["row_count"], large["truncated"]) == (1, True)
+
+
+def test_what_writes_is_refused_or_carried_out(database: sqlite3.Connection) -> None:
+    with pytest.raises(ValueError, match="sql_query: only read-only statements are allowed"):
+        ask(SqlConfig(database), "delete from t")
+    assert count(database) == 2
+    assert ask(SqlConfig(database, read_only=False), "delete from t where n = 1") == {
+        "rows_affected": 1,
+        "read_only": False,
+    }
+    assert count(database) == 1
+
+
+def test_the_session_cannot_write_whatever_the_words_say(
+    database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second fence alone: the words are let through."""
+    monkeypatch.setattr("joytoken_sdk.toolkit.sql_tool.check_read_only", lambda _statement: None)
+    with pytest.raises(ValueError, match="readonly"):
+        ask(SqlConfig(database), "delete from t")
+    assert count(database) == 2
+    database.execute("insert into t values (3, 'c', null)")  # it is as it was before
+    database.commit()
+    assert count(database) == 3
+
+
+class Session:
+    """A connection of PostgreSQL as a driver has it, in a transaction or committing by itself."""
+
+    def __init__(self, *, autocommit: bool) -> None:
+        self.asked: list[str] = []
+        self.read_only = "off" if autocommit else "on"
+        self.description: Any = None
+        self.rowcount = -1
+        self._rows: list[tuple[Any, ...]] = []
+
+    def cursor(self) -> "Session":
+        return self
+
+    def close(self) -> None:
+        pass
+
+    def commit(self) -> None:
+        self.asked.append("commit")
+
+    def rollback(self) -> None:
+        self.asked.append("rollback")
+
+    def execute(self, statement: str) -> None:
+        self.asked.append(statement)
+        shown = statement.startswith("SHOW")
+        self.description = [("a",)]
+        self._rows = [(self.read_only,)] if shown else [(7,)]
+
+    def fetchone(self) -> Any:
+        return self._rows.pop() if self._rows else None
+
+
+def test_a_transaction_that_cannot_write_holds_other_databases() -> None:
+    session = Session(autocommit=False)
+    assert ask(SqlConfig(session), "select 7 as a")["rows"] == [[7]]
+    held = ["rollback", "SET TRANSACTION READ ONLY", "SHOW transaction_read_only"]
+    assert session.asked == [*held, "select 7 as a", "rollback"]
+
+
+def test_a_session_that_cannot_be_held_is_not_asked() -> None:
+    session = Session(autocommit=True)
+    with pytest.raises(ValueError, match="cannot be made read-only"):
+        ask(SqlConfig(session), "select 7 as a")
+    assert "select 7 as a" not in session.asked
