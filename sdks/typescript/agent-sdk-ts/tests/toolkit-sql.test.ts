@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isReadOnlyStatement, sqliteDatabase, sqlQuery, type SQLDatabase } from "@joytoken/agent-sdk-ts/toolkit";
+import { isReadOnlyStatement, sqlQuery, type SQLDatabase } from "@joytoken/agent-sdk-ts/toolkit";
 import { context } from "./model.js";
 
 const READING = [
@@ -144,25 +144,4 @@ test("what writes is refused where it must only read, else carried out", async (
   await assert.rejects(run({ db }, 1), /sql_query: argument "sql" must be a string/);
   await assert.rejects(run({ db }, undefined), /sql_query: missing required argument "sql"/);
   assert.deepEqual(db.asked, ["exec delete from x"]);
-});
-
-test("SQLite is read under query_only, which ends with the statement also where that fails", async () => {
-  const said: string[] = [];
-  const db = sqliteDatabase({
-    exec: (sql) => said.push(sql),
-    prepare: (sql) => ({
-      all: () => {
-        said.push(sql);
-        if (sql.includes("bad")) throw new Error("no such table");
-        return [{ a: 1, b: null }];
-      },
-      run: () => ({ changes: 1n, lastInsertRowid: 5 }),
-    }),
-  });
-  const result: any = await run({ db, readOnly: true }, "select a");
-  assert.deepEqual([result.columns, result.rows], [["a", "b"], [[1, null]]]);
-  await assert.rejects(run({ db, readOnly: true }, "select bad"), /no such table/);
-  assert.deepEqual(await run({ db }, "delete from x"), { rows_affected: 1, last_insert_id: 5, read_only: false });
-  const held = (sql: string) => ["PRAGMA query_only = ON", sql, "PRAGMA query_only = OFF"];
-  assert.deepEqual(said, [...held("select a"), ...held("select bad")]);
 });

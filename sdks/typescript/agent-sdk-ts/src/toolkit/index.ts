@@ -27,13 +27,12 @@ export {
 } from "./middleware.js";
 export {
   DefaultSQLMaxRows,
-  sqliteDatabase,
   sqlQuery,
   type SQLConfig,
   type SQLDatabase,
   type SQLExecResult,
-  type SQLiteDatabase,
   type SQLQueryResult,
 } from "./sql-query.js";
+export { sqliteDatabase, type SQLiteDatabase, type SQLiteStatement } from "./sqlite-database.js";
 export { isReadOnlyStatement } from "./sql-statement.js";
 export { createAgent, createToolkit, defaultToolkit, Toolkit, withDefaults, type ToolkitOptions } from "./toolkit.js";

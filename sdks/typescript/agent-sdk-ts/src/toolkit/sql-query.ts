@@ -1,5 +1,6 @@
 import type { AgentTool } from "../types.js";
 import { stringArg } from "./arguments.js";
+import { boundOf } from "./bounds.js";
 import { kindOfStatement } from "./sql-statement.js";
 
 /** How many rows of a result are told. */
@@ -21,14 +22,15 @@ export interface SQLExecResult {
 
 /** A database, as `sql_query` needs it: an adapter of a few lines around any driver. */
 export interface SQLDatabase {
-  query(sql: string): SQLQueryResult | Promise<SQLQueryResult>;
+  /** No more than `rowsMax` rows are used; an adapter that reads no further bounds also what a result may take. */
+  query(sql: string, rowsMax: number): SQLQueryResult | Promise<SQLQueryResult>;
   /** Without it nothing can be written. */
   exec?(sql: string): SQLExecResult | Promise<SQLExecResult>;
   /**
    * Runs `query` in a session that cannot write, such as a transaction begun with `READ ONLY`, and ends it. With it
    * `readOnly` holds also where words could deceive.
    */
-  readOnly?(sql: string): SQLQueryResult | Promise<SQLQueryResult>;
+  readOnly?(sql: string, rowsMax: number): SQLQueryResult | Promise<SQLQueryResult>;
 }
 
 /** What `sql_query` works on. */
@@ -36,6 +38,7 @@ export interface SQLConfig {
   db: SQLDatabase;
   /** Refuses statements that write: by their words, and by `db.readOnly` where it is there. False by default. */
   readOnly?: boolean | undefined;
+  /** `DefaultSQLMaxRows` where it is 0 or less. */
   maxRows?: number | undefined;
 }
 
@@ -60,12 +63,15 @@ export function sqlQuery(config: SQLConfig): AgentTool {
 }
 
 async function run(config: SQLConfig, sql: string): Promise<object> {
-  const { db, readOnly = false, maxRows = DefaultSQLMaxRows } = config;
+  const { db, readOnly = false } = config;
   const kind = kindOfStatement(sql);
   if (kind === "empty") throw new Error("empty statement");
   if (kind === "long") throw new Error("the statement is too long");
   if (kind === "reading") {
-    return told(await (readOnly && db.readOnly !== undefined ? db.readOnly(sql) : db.query(sql)), maxRows);
+    const maxRows = boundOf(config.maxRows, DefaultSQLMaxRows);
+    const rowsMax = maxRows + 1; // one more tells that there are more
+    const reading = readOnly && db.readOnly !== undefined ? db.readOnly(sql, rowsMax) : db.query(sql, rowsMax);
+    return told(await reading, maxRows);
   }
   if (readOnly) throw new Error("only read-only statements are allowed");
   if (db.exec === undefined) throw new Error("writes are not supported (no exec adapter configured)");
@@ -79,7 +85,7 @@ function told({ columns, rows }: SQLQueryResult, maxRows: number): object {
   for (const row of rows) {
     const values = row.map(plain);
     size += values.reduce<number>((sum, value) => sum + (typeof value === "string" ? value.length : 8), 0);
-    if (list.length === maxRows || size > RESULT_CHARS_MAX) break;
+    if (list.length >= maxRows || size > RESULT_CHARS_MAX) break;
     list.push(values);
   }
   return { columns, rows: list, row_count: list.length, truncated: list.length < rows.length };
@@ -89,36 +95,14 @@ function told({ columns, rows }: SQLQueryResult, maxRows: number): object {
 function plain(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Date) return value.toISOString();
-  if (value instanceof Uint8Array) return new TextDecoder().decode(value);
-  return value;
+  return value instanceof Uint8Array ? textOf(value) : value;
 }
 
-/** An open SQLite database, as `node:sqlite` and `better-sqlite3` have it. */
-export interface SQLiteDatabase {
-  exec(sql: string): unknown;
-  prepare(sql: string): { all(): unknown[]; run(): { changes: number | bigint; lastInsertRowid: number | bigint } };
-}
-
-/** An adapter for such a database. What is read only is read under `PRAGMA query_only`. */
-export function sqliteDatabase(database: SQLiteDatabase): SQLDatabase {
-  const query = (sql: string): SQLQueryResult => {
-    const rows = database.prepare(sql).all() as Record<string, unknown>[];
-    const columns = Object.keys(rows[0] ?? {});
-    return { columns, rows: rows.map((row) => columns.map((name) => row[name])) };
-  };
-  return {
-    query,
-    exec: (sql) => {
-      const { changes, lastInsertRowid } = database.prepare(sql).run();
-      return { rowsAffected: Number(changes), lastInsertId: lastInsertRowid };
-    },
-    readOnly: (sql) => {
-      database.exec("PRAGMA query_only = ON");
-      try {
-        return query(sql);
-      } finally {
-        database.exec("PRAGMA query_only = OFF");
-      }
-    },
-  };
+/** Bytes as the text that they are, or else in base64. */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  }
 }
