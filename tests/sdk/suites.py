@@ -53,6 +53,7 @@ def python() -> Iterator[Step]:
     """Test the Python package with the interpreter that runs this, and check its types."""
     folder = SDKS / "python"
     yield Step("tests", (sys.executable, "-m", "pytest", "-q", "--rootdir", str(folder), str(folder)), folder)
+    yield Step("types", ("npx", "--no-install", "pyright", "--pythonpath", sys.executable), folder)
 
 
 SUITES = {"typescript": typescript, "go": go, "python": python}

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from joytoken_sdk.toolkit.address import Address, Network, is_public, plain_address
@@ -94,7 +94,7 @@ class CheckedConnection(http.client.HTTPConnection):
 
 
 @contextlib.contextmanager
-def _cut_at(deadline: Deadline, opened: socket.socket) -> Iterator[None]:
+def _cut_at(deadline: Deadline, opened: socket.socket) -> Generator[None, None, None]:
     """Shut a connection at a moment: a server that sends a byte now and then would outlast each bound of a read."""
     done, left_s = threading.Event(), deadline.left_s()
     other_hand = opened.dup()  # the same connection, also once TLS has taken over the first

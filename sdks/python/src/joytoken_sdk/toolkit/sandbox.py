@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class FileSandbox:
         return Path(self.root).absolute()
 
     @contextlib.contextmanager
-    def open(self) -> Iterator["Folder"]:
+    def open(self) -> Generator["Folder", None, None]:
         """Open the folder for one call of a tool."""
         if os.open not in os.supports_dir_fd:
             raise OSError("the file tools need a system that opens files below an open folder")
@@ -74,7 +74,7 @@ class Folder:
                 os.mkdir(name, 0o755, dir_fd=parent)
 
     @contextlib.contextmanager
-    def _walked(self, path: str) -> Iterator[tuple[int, str]]:
+    def _walked(self, path: str) -> Generator[tuple[int, str], None, None]:
         """Follow a path to its last part, links included; give the open folder that has it, and its name there."""
         opened = [os.dup(self._root)]
         left = inside(path).split("/")

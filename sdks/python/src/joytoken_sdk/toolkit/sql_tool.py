@@ -5,7 +5,7 @@ import contextlib
 import functools
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -131,7 +131,7 @@ def _session_of(config: SqlConfig) -> ReadOnlySession:
 
 
 @contextlib.contextmanager
-def _held_sqlite(connection: sqlite3.Connection) -> Iterator[None]:
+def _held_sqlite(connection: sqlite3.Connection) -> Generator[None, None, None]:
     """Make a session of SQLite read-only, and put it back."""
     connection.rollback()  # an open transaction of somebody else would be mixed up with this one
     (before,) = connection.execute("PRAGMA query_only").fetchone()
@@ -147,7 +147,7 @@ def _held_sqlite(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held_transaction(connection: SqlConnection) -> Iterator[None]:
+def _held_transaction(connection: SqlConnection) -> Generator[None, None, None]:
     """Hold a statement in a transaction of PostgreSQL that cannot write."""
     connection.rollback()
     with contextlib.closing(cast("SqlCursor", connection.cursor())) as cursor:
@@ -180,7 +180,7 @@ def _collected(cursor: SqlCursor, max_rows: int) -> JsonObject:
 def _plain(value: object) -> Any:
     """Return a database's value as JSON has it."""
     if isinstance(value, bytes | bytearray | memoryview):
-        data = bytes(value)
+        data = bytes(cast("bytes", value))
         try:
             return data.decode()
         except UnicodeDecodeError:
