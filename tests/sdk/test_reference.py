@@ -31,7 +31,10 @@ IN_GO = {
     "`joytoken/tool` (Go)": "tool",
     "`joytoken/tooldef` (Go)": "tooldef",
 }
-IN_PYTHON = {"`joytoken_sdk` (Python)": "joytoken_sdk"}
+IN_PYTHON = {
+    "`joytoken_sdk` (Python)": "joytoken_sdk",
+    "`joytoken_sdk.toolkit` (Python)": "joytoken_sdk.toolkit",
+}
 
 
 def listed(title: str) -> dict[str, str]:
