@@ -1,5 +1,6 @@
 """A gateway on loopback that answers as it is told, and remembers what it was asked."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -42,7 +43,8 @@ class FakeGateway:
         self.calls: list[Call] = []
         self._answers: list[Answer] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.gateway = self
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -63,70 +65,68 @@ class FakeGateway:
         self._server.server_close()
 
 
-def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
-            self._serve()
+    def do_GET(self) -> None:
+        self._serve()
 
-        def do_POST(self) -> None:
-            self._serve()
+    def do_POST(self) -> None:
+        self._serve()
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    def log_message(self, *_: Any) -> None:
+        pass
 
-        def _serve(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            call = Call(self.command, self.path, headers, json.loads(sent) if sent else None)
-            answer = gateway.take(call)
-            if answer.end == "reset":
-                linger = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                self.close_connection = True
-                return
-            if answer.events is None:
-                self._send_whole(answer)
-            else:
-                self._send_events(answer, call)
-
-        def _send_whole(self, answer: Answer) -> None:
-            body = answer.body if answer.body is not None else json.dumps(answer.json).encode()
-            if answer.json is None and answer.body is None:
-                body = b""
-            self.send_response(answer.status)
-            for name, value in {"Content-Type": "application/json", **answer.headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def _send_events(self, answer: Answer, call: Call) -> None:
+    def _serve(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = Call(self.command, self.path, headers, json.loads(sent) if sent else None)
+        answer = self.server.gateway.take(call)
+        if answer.end == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.close_connection = True
-            self.send_response(answer.status)
-            for name, value in {"Content-Type": "text/event-stream", **answer.headers}.items():
-                self.send_header(name, value)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            for event in answer.events or []:
-                self._send_chunk(event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n")
-            if answer.end == "hang":
-                self.connection.settimeout(PATIENCE_S)
-                if self.connection.recv(1) == b"":
-                    call.left.set()
-                return
-            if answer.end == "done":
-                self._send_chunk("data: [DONE]\n\n")
-            if answer.end != "cut":
-                self.wfile.write(b"0\r\n\r\n")
+            return
+        if answer.events is None:
+            self._send_whole(answer)
+        else:
+            self._send_events(answer, call)
 
-        def _send_chunk(self, text: str) -> None:
-            data = text.encode()
-            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-            self.wfile.flush()
+    def _send_whole(self, answer: Answer) -> None:
+        body = answer.body if answer.body is not None else json.dumps(answer.json).encode()
+        if answer.json is None and answer.body is None:
+            body = b""
+        self.send_response(answer.status)
+        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-    return Handler
+    def _send_events(self, answer: Answer, call: Call) -> None:
+        self.close_connection = True
+        self.send_response(answer.status)
+        for name, value in {"Content-Type": "text/event-stream", **answer.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in answer.events or []:
+            self._send_chunk(event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n")
+        if answer.end == "hang":
+            self.connection.settimeout(PATIENCE_S)
+            with contextlib.suppress(ConnectionResetError):
+                self.connection.recv(1)
+            call.left.set()
+            return
+        if answer.end == "done":
+            self._send_chunk("data: [DONE]\n\n")
+        if answer.end != "cut":
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _send_chunk(self, text: str) -> None:
+        data = text.encode()
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()
 
 
 def completion(content: str | None = "Hello.", **more: Any) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """Tools that touch nothing, and what is put around tools."""
 
 import asyncio
-import json
 import threading
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from vectors import vectors
 
 from joytoken_sdk.agent.tool import AgentTool, ToolExecutionContext
 from joytoken_sdk.toolkit import (
@@ -24,8 +23,6 @@ from joytoken_sdk.toolkit import (
     timeout,
 )
 
-FOLDER = Path(__file__).resolve().parents[3] / "spec" / "vectors" / "sdk"
-EXPRESSIONS = json.loads((FOLDER / "eval-expression.json").read_text(encoding="utf-8"))["cases"]
 CONTEXT = ToolExecutionContext(step=3, tool_call={}, messages=[])
 
 
@@ -33,7 +30,7 @@ def use(tool: AgentTool, **given: Any) -> Any:
     return tool.execute(given, CONTEXT)
 
 
-@pytest.mark.parametrize("case", EXPRESSIONS, ids=lambda case: case["name"])
+@vectors("eval-expression")
 def test_an_expression(case: dict[str, Any]) -> None:
     expect = case["expect"]
     if "error" in expect:

@@ -21,7 +21,7 @@ errors; `error_of` tells the same of them.
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from joytoken_sdk.json_value import JsonObject, compact, object_of, text_of
 
@@ -168,7 +168,7 @@ def error_of(exception: BaseException) -> JoyTokenAPIError | None:
     package = sys.modules.get("openai")
     if package is None or not isinstance(exception, package.APIError):
         return None
-    return _error_of_openai(package, exception)
+    return _error_of_openai(package, cast("openai.APIError", exception))
 
 
 def _error_of_openai(package: Any, exception: "openai.APIError") -> JoyTokenAPIError:

@@ -9,6 +9,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai._models import FinalRequestOptions
 
 from joytoken_sdk.environment import settings_of
+from joytoken_sdk.event_stream import EventDecoder
 from joytoken_sdk.request_rules import (
     IDEMPOTENCY_HEADER,
     check_call,
@@ -64,8 +65,9 @@ def async_openai_client(
 class JoyTokenOpenAI(OpenAI):
     """`openai.OpenAI` with JoyToken's rules."""
 
-    def __init__(self, *, idempotency: bool = True, **options: Any) -> None:
-        super().__init__(**{**options, "_enforce_credentials": False})  # a missing key is told by the call
+    def __init__(self, *, idempotency: bool = True, _enforce_credentials: bool = False, **options: Any) -> None:
+        # Whatever `copy` says of credentials: a missing key is told by the call that needs one.
+        super().__init__(**options, _enforce_credentials=False)
         # What the environment says of an account at OpenAI is none of the gateway's business.
         self.organization = self.project = self.admin_api_key = None
         self._idempotency = idempotency
@@ -106,6 +108,9 @@ class JoyTokenOpenAI(OpenAI):
             response.read()  # its code decides whether the call is made again
         return response
 
+    def _make_sse_decoder(self) -> EventDecoder:
+        return EventDecoder()
+
     def _should_retry(self, response: httpx2.Response) -> bool:
         return should_retry(response)
 
@@ -118,8 +123,9 @@ class JoyTokenOpenAI(OpenAI):
 class AsyncJoyTokenOpenAI(AsyncOpenAI):
     """`openai.AsyncOpenAI` with JoyToken's rules."""
 
-    def __init__(self, *, idempotency: bool = True, **options: Any) -> None:
-        super().__init__(**{**options, "_enforce_credentials": False})
+    def __init__(self, *, idempotency: bool = True, _enforce_credentials: bool = False, **options: Any) -> None:
+        # Whatever `copy` says of credentials: a missing key is told by the call that needs one.
+        super().__init__(**options, _enforce_credentials=False)
         self.organization = self.project = self.admin_api_key = None
         self._idempotency = idempotency
         self._idempotency_header = IDEMPOTENCY_HEADER if idempotency else None
@@ -158,6 +164,9 @@ class AsyncJoyTokenOpenAI(AsyncOpenAI):
         if response.status_code == 409:
             await response.aread()
         return response
+
+    def _make_sse_decoder(self) -> EventDecoder:
+        return EventDecoder()
 
     def _should_retry(self, response: httpx2.Response) -> bool:
         return should_retry(response)

@@ -17,6 +17,7 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 ON_DISCONNECT_HEADER = "X-JoyToken-On-Disconnect"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*\Z")
+_VISIBLE = re.compile(r"[!-~]+\Z")
 _OPEN_TO_ALL = "/api/v1/models"  # the catalog needs no key
 
 
@@ -34,10 +35,13 @@ def check_headers(headers: Mapping[str, object], api_key: str) -> None:
     for name, value in headers.items():
         if not _HEADER_NAME.match(name):
             raise InvalidCall(f"the name of the header {name[:40]!r} has a character that no header may have")
-        if isinstance(value, str) and not _HEADER_VALUE.match(value):
+        if not isinstance(value, str):
+            continue
+        if not _HEADER_VALUE.match(value):
             raise InvalidCall(f"the value of the header {name} has a character that no header may have")
-        if name.lower() == IDEMPOTENCY_HEADER.lower() and value == "":
-            raise InvalidCall(f"the header {name} is empty: give a key of 1 to 255 characters, or leave it out")
+        length_max = _name_length_max(name.lower())
+        if length_max and not (len(value) <= length_max and _VISIBLE.match(value)):
+            raise InvalidCall(f"the header {name} must be 1 to {length_max} visible ASCII characters without spaces")
     if not _HEADER_VALUE.match(api_key):
         raise InvalidCall("the API key has a character that no header may have")
 
@@ -77,6 +81,13 @@ def final_error(error: httpx2.TransportError, request: httpx2.Request) -> openai
     if isinstance(error, httpx2.TimeoutException):
         return openai.APITimeoutError(request=request)
     return openai.APIConnectionError(request=request)
+
+
+def _name_length_max(header: str) -> int:
+    """Return how long a header may be that is a name; 0 of all other headers."""
+    if header == IDEMPOTENCY_HEADER.lower():
+        return 255
+    return 128 if header.startswith("x-joytoken-") else 0
 
 
 def _body_of(options: FinalRequestOptions) -> JsonObject:

@@ -137,7 +137,7 @@ def _read_lines(text: str, pattern: re.Pattern[str], found: dict[str, str]) -> N
         if match:
             last = match[1]
             found[last] = match[2].strip()
-        elif last and line.strip():
+        elif last and line.strip() and not line.lstrip().startswith(":"):
             found[last] = f"{found[last]} {line.strip()}".strip()
         else:
             last = ""

@@ -60,12 +60,11 @@ def check_identity(identity: RunIdentity) -> None:
             continue
         if not (isinstance(value, str) and _VISIBLE.match(value)):
             raise InvalidCall(f"run.{name} must be 1 to 128 visible ASCII characters without spaces")
-    budget: object = identity["budget"]
-    if budget is None:
+    if identity["budget"] is None:
         return
     try:
-        parse_credits(budget if isinstance(budget, str) else "")
-    except ValueError as error:
+        parse_credits(identity["budget"])
+    except (ValueError, TypeError) as error:
         raise InvalidCall(f"run.budget {error}") from None
 
 

@@ -60,6 +60,11 @@ class JoyTokenProvider:
                     yield text
         yield model_response(assembly.answer())
 
+    def close(self) -> None:
+        """Close the connections, where the provider made its client itself."""
+        if self._given is None and "_client" in self.__dict__:
+            self._client.close()
+
     def _post(self, request: ModelRequest, *, stream: bool) -> Any:
         from openai import Stream
 
@@ -111,6 +116,11 @@ class AsyncJoyTokenProvider:
                 if text := assembly.add(object_of(chunk) or {}):
                     yield text
         yield model_response(assembly.answer())
+
+    async def close(self) -> None:
+        """Close the connections, where the provider made its client itself."""
+        if self._given is None and "_client" in self.__dict__:
+            await self._client.close()
 
     async def _post(self, request: ModelRequest, *, stream: bool) -> Any:
         from openai import AsyncStream

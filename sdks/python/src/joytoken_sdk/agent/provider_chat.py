@@ -7,6 +7,7 @@ from joytoken_sdk.agent.state import content_text
 from joytoken_sdk.errors import JoyTokenError, api_error
 from joytoken_sdk.json_value import JsonObject, object_of, objects_of
 from joytoken_sdk.metadata import raw_metadata, usage_of
+from joytoken_sdk.run_naming import run_headers
 
 JoyTokenProtocol: TypeAlias = Literal["openai", "anthropic"]
 """How a provider speaks: as chat completions, or under the rules of messages."""
@@ -41,20 +42,17 @@ def call_headers(request: ModelRequest) -> dict[str, str]:
     A durable call is finished by the gateway also where its caller dies, so that whoever resumes the run gets the
     answer that was paid for.
     """
-    run = request.run
     named = {
         "Idempotency-Key": request.idempotency_key,
         "X-JoyToken-On-Disconnect": "finish" if request.durable else None,
     }
-    if run is not None:
-        named |= {
-            "X-JoyToken-Run-Id": run.id,
-            "X-JoyToken-Parent-Run-Id": run.parent_id,
-            "X-JoyToken-Workflow": run.workflow,
-            "X-JoyToken-Run-Budget": run.budget,
-            "X-JoyToken-Step": str(run.step),
-        }
-    return {name: value for name, value in named.items() if value is not None}
+    headers = {name: value for name, value in named.items() if value is not None}
+    run = request.run
+    if run is None:
+        return headers
+    return headers | run_headers(
+        run.id, parent_id=run.parent_id, workflow=run.workflow, budget=run.budget, step=run.step
+    )
 
 
 def model_response(answer: Any) -> ModelResponse:

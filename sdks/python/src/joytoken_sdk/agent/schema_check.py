@@ -120,11 +120,9 @@ def _is_equal(one: object, other: object) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
-        pairs = zip(cast("list[object]", one), cast("list[object]", other), strict=False)
-        return len(cast("list[object]", one)) == len(cast("list[object]", other)) and all(
-            _is_equal(a, b) for a, b in pairs
-        )
-    left, right = object_of(one), object_of(other)
+        ours, theirs = _list_of(one), _list_of(other)  # pyright: ignore[reportUnknownArgumentType]
+        return len(ours) == len(theirs) and all(map(_is_equal, ours, theirs))
+    left, right = object_of(one), object_of(other)  # pyright: ignore[reportUnknownArgumentType]
     if left is None or right is None:
         return one == other
     return left.keys() == right.keys() and all(_is_equal(value, right[name]) for name, value in left.items())

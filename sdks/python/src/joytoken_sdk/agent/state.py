@@ -118,7 +118,7 @@ def encode_run_state(state: RunState) -> str:
 
 def _problem_of(state: JsonObject) -> str | None:
     version = state.get("version")
-    if version != _VERSION or isinstance(version, bool):
+    if type(version) is not int or version != _VERSION:
         return f"the state has version {version!r}; this SDK reads version {_VERSION}"
     run = object_of(state.get("run"))
     if run is None:
