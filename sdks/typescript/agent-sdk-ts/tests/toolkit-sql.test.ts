@@ -25,6 +25,9 @@ const READING = [
   "select 5 - -3",
   "select '\\'",
   "select a$b, c$$ from v$session",
+  "select '\u00a0' -- a comment\r\nfrom t /* ' */",
+  "select x::numeric(10,2), @x, :name from t",
+  "select e'a\\'b'\n'c\\'d'",
   "select 1 as `a\\`",
   "select e'it\\'s', E'\\\\'",
 ];
@@ -94,6 +97,18 @@ const OTHER = [
   "select 1 as a$$, $$ [ # $$ ; delete from t where x = $$ ] $$ -- $$",
   "select 1 as é$b$, $b$ [ # $b$ ; delete from t where x = $b$ ] $b$ -- $b$",
   "select e '\\', $$ [ # $$ ; delete from t where x = $$ ] $$ -- '",
+  "select 1 --\r; delete from t",
+  "select 1 /*! ' */ ; delete from t -- '",
+  "select 1 as \u00a0$$, $$ [ # $$ ; delete from t where x = $$ ] $$ -- $$",
+  "select 1\u00a0delete from t",
+  "select 1\u0085delete from t",
+  "with x as (select $a(')) delete from t -- '",
+  "with x as (select :a::b(')) delete from t -- '",
+  "select 1 as [a]] ' ] ; delete from t -- '",
+  "select /* /* */ ' */ 1, E'a'\n'b\\' ' ; delete from t -- '",
+  "select 1 --\x7f ' \n ; delete from t -- '",
+  "select a$b(') , ' ; delete from t -- )')",
+  "select 1 shutdown",
   "",
   "-- nothing",
   `select ${"1,".repeat(40_000)}1`,
@@ -115,6 +130,12 @@ function database(rows: unknown[][] = [[1, "a"]]): SQLDatabase & { asked: string
 
 const run = async (config: Parameters<typeof sqlQuery>[0], sql: unknown): Promise<unknown> =>
   sqlQuery(config).execute!({ sql }, context("sql_query"));
+
+test("a long statement of any signs is looked at in one go", () => {
+  for (const piece of ["$", "$a", ":", "::", "$a(", "/*", "*/", "'", "\\'", "[", "]]", "--", "-", "#", "e'", "(", "é", "\r", "$$", "$a$b"]) {
+    assert.equal(isReadOnlyStatement(`${piece.repeat(60_000 / piece.length)} delete`), false, piece);
+  }
+});
 
 test("what reads is told with its columns, and read in a session that cannot write", async () => {
   const db = database([[1, "a"], [2n, new Date(0)], [3, new Uint8Array([104, 105])]]);

@@ -74,3 +74,13 @@ test("an older handle, without iterate and columns, is read too", async (t) => {
   const told = await run({ db: sqliteDatabase(older), readOnly: true, maxRows: 1 }, "select name from t");
   assert.deepEqual(told, { columns: ["name"], rows: [["one"]], row_count: 1, truncated: true });
 });
+
+// Each of these is one statement to a real SQLite, or two, and empties the table; none passes for reading.
+for (const sql of ["with x as (select $a(')) delete from t -- '", "select 1 /*! ' */ ; delete from t -- '"]) {
+  test(`SQLite would write, and is not asked: ${sql}`, async (t) => {
+    const handle = await filled(t);
+    await assert.rejects(run({ db: sqliteDatabase(handle), readOnly: true }, sql), /sql_query: only read-only statements are allowed/);
+    handle.exec(sql);
+    assert.deepEqual(handle.prepare("select count(*) as n from t").get(), { n: 0 });
+  });
+}
