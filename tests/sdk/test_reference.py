@@ -33,6 +33,7 @@ IN_GO = {
 }
 IN_PYTHON = {
     "`joytoken_sdk` (Python)": "joytoken_sdk",
+    "`joytoken_sdk.agent` (Python)": "joytoken_sdk.agent",
     "`joytoken_sdk.toolkit` (Python)": "joytoken_sdk.toolkit",
 }
 
