@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from joytoken_sdk.agent import Agent, ModelRequest, ModelResponse
 from joytoken_sdk.agent.tool import AgentTool, ToolExecutionContext
 from joytoken_sdk.toolkit import (
     DEFAULT_FILE_MAX_BYTES,
@@ -16,7 +17,6 @@ from joytoken_sdk.toolkit import (
     Permission,
     PermissionRequest,
     ShellSandbox,
-    Toolkit,
     file_read,
     file_search,
     file_write,
@@ -25,6 +25,7 @@ from joytoken_sdk.toolkit import (
     workspace,
 )
 
+FREE = Permission("auto")
 CONTEXT = ToolExecutionContext(step=1, tool_call={}, messages=[])
 
 
@@ -64,7 +65,7 @@ ESCAPES = (
 @pytest.mark.parametrize("path", ESCAPES, ids=lambda path: path[:24])
 def test_check_95_paths_are_confined(root: Path, path: str) -> None:
     sandbox = FileSandbox(root)
-    for tool, more in ((file_read(sandbox), {}), (file_write(sandbox), {"content": "x"})):
+    for tool, more in ((file_read(sandbox), {}), (file_write(sandbox, FREE), {"content": "x"})):
         with pytest.raises(ValueError) as caught:
             use(tool, path=path, **more)
         assert str(caught.value).startswith(f"{tool.name}: ")
@@ -86,7 +87,7 @@ def test_a_search_finds_nothing_outside(root: Path) -> None:
 
 def test_the_file_tools(root: Path) -> None:
     sandbox = FileSandbox(root)
-    read, write = file_read(sandbox), file_write(sandbox)
+    read, write = file_read(sandbox), file_write(sandbox, FREE)
     assert use(read, path="a.txt") == {"path": "a.txt", "content": "hello", "bytes": 5}
     assert use(read, path="./inside") == {"path": "inside", "content": "hello", "bytes": 5}
     assert use(read, path="around")["content"] == "hello"
@@ -125,14 +126,17 @@ def test_what_is_cut_is_cut_between_characters(root: Path) -> None:
 )
 def test_what_is_not_written(root: Path, given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        file_write(FileSandbox(root)).execute(given, CONTEXT)
+        file_write(FileSandbox(root), FREE).execute(given, CONTEXT)
     assert not (root / "big").exists()
 
 
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     """A pipe that nobody writes would be waited for, for ever."""
     os.mkfifo(tmp_path / "pipe")
-    for tool, more in ((file_read(FileSandbox(tmp_path)), {}), (file_write(FileSandbox(tmp_path)), {"content": "x"})):
+    for tool, more in (
+        (file_read(FileSandbox(tmp_path)), {}),
+        (file_write(FileSandbox(tmp_path), FREE), {"content": "x"}),
+    ):
         with pytest.raises(ValueError):
             use(tool, path="pipe", **more)
 
@@ -166,15 +170,40 @@ def test_check_95_a_workspace_asks_before_it_writes(tmp_path: Path) -> None:
 
 
 def test_check_95_the_shell_without_permission_runs_nothing(tmp_path: Path) -> None:
-    (tool,) = Toolkit([shell(ShellSandbox(tmp_path))], permission=Permission("ask")).tools()
     with pytest.raises(Exception, match="requires approval"):
-        use(tool, command="touch a.txt")
+        use(shell(ShellSandbox(tmp_path)), command="touch a.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Wishing:
+    """A model that has tools called, and then says what came of them."""
+
+    def __init__(self, *calls: tuple[str, dict[str, str]]) -> None:
+        self._calls = calls
+
+    def complete(self, request: ModelRequest) -> ModelResponse:
+        told = [message["content"] for message in request.messages if message["role"] == "tool"]
+        message: dict[str, Any] = {"role": "assistant", "content": "\n".join(told)}
+        if not told:
+            message["tool_calls"] = [
+                {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
+                for name, given in self._calls
+            ]
+        return ModelResponse(message)
+
+
+def test_check_95_a_refusal_is_told_to_the_model(tmp_path: Path) -> None:
+    wishes = (("file_write", {"path": "a.txt", "content": "x"}), ("shell", {"command": "touch b.txt"}))
+    tools = [file_write(FileSandbox(tmp_path)), shell(ShellSandbox(tmp_path))]
+    result = Agent(Wishing(*wishes), tools=tools).run("Change something.")
+    assert [told.is_error for told in result.steps[0].tool_results] == [True, True]
+    assert result.final_text.count("requires approval but no permission handler is configured") == 2
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOY_TOKEN_API_KEY", "jt_live_secret")
-    tool = shell(ShellSandbox(tmp_path))
+    tool = shell(ShellSandbox(tmp_path), FREE)
     told = use(tool, command="echo out; echo err >&2; exit 3")
     assert (told["output"], told["exit_code"], told["truncated"]) == ("out\nerr\n", 3, False)
     assert use(tool, command="cat")["output"] == ""
@@ -209,7 +238,7 @@ def is_gone(pid: str) -> bool:
     ids=("too long", "too long in silence", "too much", "left behind"),
 )
 def test_the_shell_kills_all_that_it_started(tmp_path: Path, bounds: Any, command: str, mark: str) -> None:
-    told = use(shell(ShellSandbox(tmp_path, **bounds)), command=command)
+    told = use(shell(ShellSandbox(tmp_path, **bounds), FREE), command=command)
     assert mark == "" or told[mark] is True
     assert len(json.dumps(told)) < 1000
     assert is_gone(told["output"].splitlines()[0])

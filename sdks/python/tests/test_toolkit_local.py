@@ -145,6 +145,27 @@ async def test_an_asynchronous_tool_that_takes_too_long_is_cancelled() -> None:
     assert ended == ["cancelled"]
 
 
+async def test_tools_that_are_awaited_are_held_and_told_of() -> None:
+    told: list[tuple[str, str]] = []
+
+    async def execute(given: Any, _context: ToolExecutionContext) -> Any:
+        if given.get("bad"):
+            raise KeyError("gone")
+        return given
+
+    kit = Toolkit(
+        [AgentTool("later", execute), echo_tool([])],
+        permission=Permission("ask", later),
+        middleware=[audit(lambda name, _given, error: told.append((name, type(error).__name__))), timeout(60)],
+    )
+    awaited, in_a_thread = kit.tools()
+    assert await use(awaited, a=1) == {"a": 1}
+    assert await use(in_a_thread, a=2) == {"a": 2}
+    with pytest.raises(KeyError):
+        await use(awaited, bad=True)
+    assert told == [("later", "NoneType"), ("echo", "NoneType"), ("later", "KeyError")]
+
+
 def test_an_audit_hears_of_every_call() -> None:
     told: list[tuple[str, Any, str | None]] = []
 

@@ -182,6 +182,13 @@ def test_the_session_cannot_write_whatever_the_words_say(
     assert count(database) == 3
 
 
+def test_a_statement_that_takes_too_long_is_given_up(database: sqlite3.Connection) -> None:
+    endless = "with recursive x(n) as (select 1 union all select n + 1 from x) select count(*) from x"
+    with pytest.raises(ValueError, match=r"sql_query: it took more than 0\.2 s"):
+        ask(SqlConfig(database, timeout_s=0.2), endless)
+    assert ask(SqlConfig(database), "select 1 as a")["rows"] == [[1]]
+
+
 class Session:
     """A connection of PostgreSQL as a driver has it, in a transaction or committing by itself."""
 

@@ -26,7 +26,7 @@ from joytoken_sdk.toolkit.shell_tool import (
     shell,
 )
 from joytoken_sdk.toolkit.sql_statement import is_read_only_statement
-from joytoken_sdk.toolkit.sql_tool import DEFAULT_SQL_MAX_ROWS, SqlConfig, sql_query
+from joytoken_sdk.toolkit.sql_tool import DEFAULT_SQL_MAX_ROWS, DEFAULT_SQL_TIMEOUT_S, SqlConfig, sql_query
 
 __all__ = [
     "DEFAULT_FILE_MAX_BYTES",
@@ -36,6 +36,7 @@ __all__ = [
     "DEFAULT_SHELL_OUTPUT_BYTES",
     "DEFAULT_SHELL_TIMEOUT_S",
     "DEFAULT_SQL_MAX_ROWS",
+    "DEFAULT_SQL_TIMEOUT_S",
     "AuditLog",
     "FileSandbox",
     "HttpFetchConfig",

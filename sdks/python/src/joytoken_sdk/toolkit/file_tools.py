@@ -4,11 +4,13 @@ import fnmatch
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from joytoken_sdk.agent.tool import AgentTool, ToolExecutionContext
 from joytoken_sdk.json_value import JsonObject
 from joytoken_sdk.toolkit.argument import object_schema, text_argument
+from joytoken_sdk.toolkit.permission import ASKING, Permission
 from joytoken_sdk.toolkit.sandbox import DEFAULT_SEARCH_LIMIT, FileSandbox, Folder, inside
 
 _PATTERN_BYTES_MAX = 1024
@@ -24,11 +26,12 @@ def file_read(sandbox: FileSandbox) -> AgentTool:
     return _file_tool(sandbox, "file_read", "Read a text file of the workspace.", texts, ["path"], _read)
 
 
-def file_write(sandbox: FileSandbox) -> AgentTool:
-    """Return a tool that writes a file of the sandbox. Hold it to a permission: see `workspace`."""
+def file_write(sandbox: FileSandbox, permission: Permission = ASKING) -> AgentTool:
+    """Return a tool that writes a file of the sandbox, held to a permission: without one it refuses each call."""
     texts = {"path": "The file's path below the workspace.", "content": "The whole content."}
     description = "Write a text file of the workspace; one that is there is replaced."
-    return _file_tool(sandbox, "file_write", description, texts, ["path", "content"], _write)
+    tool = _file_tool(sandbox, "file_write", description, texts, ["path", "content"], _write)
+    return replace(tool, execute=permission.around(tool.name, tool.execute))
 
 
 def list_dir(sandbox: FileSandbox) -> AgentTool:

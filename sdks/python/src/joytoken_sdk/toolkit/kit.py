@@ -54,5 +54,5 @@ def workspace(root: str | Path, ask: PermissionFunc | None = None) -> list[Agent
     Searching, listing and reading are free; each write asks, and is refused where nobody can be asked.
     """
     sandbox = FileSandbox(root)
-    free = [file_search(sandbox), list_dir(sandbox), file_read(sandbox)]
-    return free + Toolkit([file_write(sandbox)], permission=Permission("ask", ask)).tools()
+    free = (file_search(sandbox), list_dir(sandbox), file_read(sandbox))
+    return [*free, file_write(sandbox, Permission("ask", ask))]

@@ -1,5 +1,6 @@
 """Whether tools may run."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
@@ -61,8 +62,9 @@ class Permission:
         except Exception as error:
             raise ToolRefused(f'tool "{name}" permission check failed: {error}') from error
         _refuse_unless(allowed, name)
-        result = next_(given, context)
-        return await result if inspect.isawaitable(result) else result
+        if inspect.iscoroutinefunction(next_):
+            return await next_(given, context)
+        return await asyncio.to_thread(next_, given, context)
 
     def _asked(self, name: str) -> PermissionFunc:
         if self.mode != "ask":
@@ -70,6 +72,10 @@ class Permission:
         if self.ask is None:
             raise ToolRefused(f'tool "{name}" requires approval but no permission handler is configured')
         return self.ask
+
+
+ASKING = Permission("ask")
+"""Nobody can be asked: each call is refused."""
 
 
 def _refuse_unless(allowed: object, name: str) -> None:

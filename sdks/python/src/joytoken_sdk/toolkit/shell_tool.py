@@ -14,6 +14,7 @@ from typing import IO, Any
 from joytoken_sdk.agent.tool import AgentTool, ToolExecutionContext
 from joytoken_sdk.json_value import JsonObject
 from joytoken_sdk.toolkit.argument import object_schema, text_argument
+from joytoken_sdk.toolkit.permission import ASKING, Permission
 
 DEFAULT_SHELL_TIMEOUT_S = 30.0
 """How long a command may run, in seconds."""
@@ -34,17 +35,17 @@ class ShellSandbox:
     max_output_bytes: int = DEFAULT_SHELL_OUTPUT_BYTES
 
 
-def shell(sandbox: ShellSandbox) -> AgentTool:
-    """Return a tool that runs a command with `sh -c`, without input.
+def shell(sandbox: ShellSandbox, permission: Permission = ASKING) -> AgentTool:
+    """Return a tool that runs a command with `sh -c`, without input, held to a permission: without one it refuses all.
 
     A command that runs too long or prints too much is killed with all that it started. Variables that begin with
-    JOY_TOKEN_ are kept from it. Hold it to a permission: `Toolkit(permission=Permission("ask", …))`.
+    JOY_TOKEN_ are kept from it.
     """
     return AgentTool(
         name="shell",
         description="Run a command in the workspace and return what it prints.",
         parameters=object_schema({"command": "The command line."}, ["command"]),
-        execute=functools.partial(_execute, sandbox),
+        execute=permission.around("shell", functools.partial(_execute, sandbox)),
     )
 
 

@@ -17,6 +17,9 @@ from joytoken_sdk.toolkit.sql_statement import NotReadOnly, check_read_only
 DEFAULT_SQL_MAX_ROWS = 200
 """How many rows of a result are told."""
 
+DEFAULT_SQL_TIMEOUT_S = 30.0
+"""How long a statement may take, in seconds."""
+
 _RESULT_BYTES_MAX = 1 << 20
 
 
@@ -60,6 +63,8 @@ class SqlConfig:
     """Refuses statements that write: by their words, and by a session that cannot write. It does not keep a statement
     from calling functions of the database: give the tool a database user of few rights."""
     max_rows: int = DEFAULT_SQL_MAX_ROWS
+    timeout_s: float = DEFAULT_SQL_TIMEOUT_S
+    """Bounds a statement where the connection has `interrupt`, as `sqlite3` has it, or `cancel`, as `psycopg`."""
     read_only_session: ReadOnlySession | None = None
     """How the session is made read-only, where the database is neither SQLite nor PostgreSQL."""
 
@@ -83,10 +88,35 @@ def _execute(config: SqlConfig, one_at_a_time: threading.Lock, given: Any, _: To
     try:
         statement = text_argument(given, "sql")
         writes = _may_write(config, statement)
-        with one_at_a_time:
+        with one_at_a_time, _interrupted_late(config):
             return _write(config, statement) if writes else _read(config, statement)
     except Exception as error:  # noqa: BLE001 - each driver has errors of its own
         raise ValueError(f"sql_query: {error}") from None
+
+
+@contextlib.contextmanager
+def _interrupted_late(config: SqlConfig) -> Generator[None, None, None]:
+    """Have the database give a statement up that takes too long."""
+    interrupt = getattr(config.connection, "interrupt", None) or getattr(config.connection, "cancel", None)
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        if interrupt is not None:
+            interrupt()
+
+    timer = threading.Timer(config.timeout_s, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if late.is_set():
+            raise TimeoutError(f"it took more than {config.timeout_s:g} s") from error
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _may_write(config: SqlConfig, statement: str) -> bool:
