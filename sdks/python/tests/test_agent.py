@@ -190,6 +190,8 @@ def test_an_asynchronous_tool_needs_an_asynchronous_agent():
 
 
 def test_what_is_misspelled_is_told():
+    with pytest.raises(TypeError, match="AsyncAgent"):
+        Agent(AsyncScriptedModel(ScriptedModel(says(""))))
     with pytest.raises(TypeError, match="sytem"):
         Agent(ScriptedModel(says("")), sytem="x")
     with pytest.raises(ValueError, match="no name"):

@@ -111,9 +111,8 @@ def test_a_refusal_ends_a_run_and_other_errors_fail_it(kind, fake, options):
     assert isinstance(result.refusal, errors.InsufficientQuota)
     assert len(result.steps) == 1
     fake.script(refusal(403, "invalid_api_key", "invalid_api_key"))
-    with pytest.raises(Exception, match="no") as raised:
+    with pytest.raises(errors.PermissionRefused):
         run(kind, options)
-    assert errors.error_of(raised.value).code == "permission"
     fake.script(Answer(json={"choices": []}))
     with pytest.raises(errors.JoyTokenError, match="did not return"):
         run(kind, options)
@@ -135,6 +134,14 @@ def test_events_come_as_they_happen(fake, provider):
     assert (result.final_text, result.usage.total_tokens, result.credits_used) == ("It went.", 14, "0.000300")
     assert fake.calls[0].body["stream_options"] == {"include_usage": True}
     assert fake.calls[0].headers["x-joytoken-on-disconnect"] == "stop"
+
+
+def test_a_stream_that_fails_in_the_middle_fails_the_run(fake, provider):
+    failure = {"error": {"message": "it broke", "type": "upstream_error", "code": "provider_cut"}, "choices": []}
+    fake.script(Answer(events=[*chunks({"content": "It "})[:1], failure]))
+    with pytest.raises(errors.JoyTokenAPIError, match="it broke") as raised:
+        list(Agent(provider).stream("go"))
+    assert (raised.value.error_type, raised.value.error_code) == ("upstream_error", "provider_cut")
 
 
 def test_who_leaves_a_stream_ends_the_call(fake, provider):

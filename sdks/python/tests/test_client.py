@@ -119,6 +119,13 @@ def test_metadata_of_the_packages_answers(fake, options):
     assert (found.tier, found.latency.total_ms, found.novel) == ("economy", 9.2, True)
 
 
+def test_what_a_newer_gateway_says_is_read_as_it_came():
+    found = call_metadata(
+        {"metadata": {"tier": 7, "billing": {"credits_used": "0.1", "input_tokens": "many"}, "score": 1}}
+    )
+    assert (found.tier, found.score, found.billing.credits_used, found.billing.input_tokens) == (7, 1, "0.1", "many")
+
+
 def test_the_key_is_never_shown(fake, options):
     fake.script(refusal(401, "missing_api_key", "missing_api_key"))
     client = JoyToken(**options)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from joytoken_sdk.account import KeyInfo, Receipt, RunTree
 from joytoken_sdk.catalog import ModelInfo, ModelMetadata, Pricing
 from joytoken_sdk.environment import Settings, settings_of
-from joytoken_sdk.errors import InvalidCall, JoyTokenError, error_of
+from joytoken_sdk.errors import InvalidCall, JoyTokenError, joytoken_errors
 from joytoken_sdk.json_value import JsonObject, object_of, objects_of
 from joytoken_sdk.record import Record
 
@@ -107,14 +107,9 @@ class JoyToken:
         return f"JoyToken(api_base_url={self._settings.api_base_url!r})"
 
     def _get(self, call: _Get[T]) -> T:
-        try:
-            answer = self.openai.get(
-                self._settings.api_base_url + call.path, cast_to=object, options={"params": call.query}
-            )
-        except Exception as error:
-            if (meant := error_of(error)) is None:
-                raise
-            raise meant from error
+        url = self._settings.api_base_url + call.path
+        with joytoken_errors():
+            answer = self.openai.get(url, cast_to=object, options={"params": call.query})
         return call.read(answer)
 
 
@@ -186,14 +181,9 @@ class AsyncJoyToken:
         return f"AsyncJoyToken(api_base_url={self._settings.api_base_url!r})"
 
     async def _get(self, call: _Get[T]) -> T:
-        try:
-            answer = await self.openai.get(
-                self._settings.api_base_url + call.path, cast_to=object, options={"params": call.query}
-            )
-        except Exception as error:
-            if (meant := error_of(error)) is None:
-                raise
-            raise meant from error
+        url = self._settings.api_base_url + call.path
+        with joytoken_errors():
+            answer = await self.openai.get(url, cast_to=object, options={"params": call.query})
         return call.read(answer)
 
 

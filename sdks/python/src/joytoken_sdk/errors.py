@@ -20,7 +20,8 @@ errors; `error_of` tells the same of them.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from joytoken_sdk.json_value import JsonObject, compact, object_of, text_of
@@ -169,6 +170,18 @@ def error_of(exception: BaseException) -> JoyTokenAPIError | None:
     if package is None or not isinstance(exception, package.APIError):
         return None
     return _error_of_openai(package, cast("openai.APIError", exception))
+
+
+@contextmanager
+def joytoken_errors() -> Generator[None]:
+    """Raise what errors of the `openai` package mean."""
+    try:
+        yield
+    except Exception as error:
+        meant = error_of(error)
+        if meant is None or meant is error:
+            raise
+        raise meant from error
 
 
 def _error_of_openai(package: Any, exception: "openai.APIError") -> JoyTokenAPIError:

@@ -1,5 +1,6 @@
 """An agent in the calling thread."""
 
+import inspect
 from collections.abc import Generator, Mapping
 from typing import Any, Unpack
 
@@ -20,6 +21,8 @@ class Agent:
 
     def __init__(self, model: str | ModelProvider = "auto", **options: Unpack[AgentOptions]) -> None:
         self._model: ModelProvider = JoyTokenProvider(model) if isinstance(model, str) else model
+        if inspect.iscoroutinefunction(self._model.complete):
+            raise TypeError("the provider is asynchronous, and needs an AsyncAgent")
         self._core = AgentCore(options)
 
     def run(

@@ -32,7 +32,7 @@ def max_tool_calls(n: int) -> StopCondition:
 
 def max_cost(credits_max: float) -> StopCondition:
     """Stop once the cost that answers told in their usage reaches an amount, by the reason `max_cost:x`."""
-    shown = int(credits_max) if credits_max == int(credits_max) else credits_max
+    shown = int(credits_max) if float(credits_max).is_integer() else credits_max
     return lambda state: StopDecision((state.usage.cost or 0) >= credits_max, f"max_cost:{shown}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from joytoken_sdk.agent.model import ModelRequest, ModelResponse, StreamPart
 from joytoken_sdk.agent.provider_chat import JoyTokenProtocol, call_headers, chat_body, model_response
 from joytoken_sdk.chat_assembly import ChatAssembly
-from joytoken_sdk.errors import error_of
+from joytoken_sdk.errors import error_of, joytoken_errors
 from joytoken_sdk.json_value import object_of
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ class JoyTokenProvider:
 
     def complete(self, request: ModelRequest) -> ModelResponse:
         """Ask, and give the whole answer."""
-        return model_response(self._post(request, stream=False))
+        with joytoken_errors():
+            return model_response(self._post(request, stream=False))
 
     def stream(self, request: ModelRequest) -> Generator[StreamPart, None, None]:
         """Ask, and give text as it comes, then the whole answer."""
         assembly = ChatAssembly()
-        with self._post(request, stream=True) as chunks:
+        with joytoken_errors(), self._post(request, stream=True) as chunks:
             for chunk in chunks:
                 if text := assembly.add(object_of(chunk) or {}):
                     yield text
@@ -106,15 +107,17 @@ class AsyncJoyTokenProvider:
 
     async def complete(self, request: ModelRequest) -> ModelResponse:
         """Ask, and give the whole answer."""
-        return model_response(await self._post(request, stream=False))
+        with joytoken_errors():
+            return model_response(await self._post(request, stream=False))
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamPart, None]:
         """Ask, and give text as it comes, then the whole answer."""
         assembly = ChatAssembly()
-        async with await self._post(request, stream=True) as chunks:
-            async for chunk in chunks:
-                if text := assembly.add(object_of(chunk) or {}):
-                    yield text
+        with joytoken_errors():
+            async with await self._post(request, stream=True) as chunks:
+                async for chunk in chunks:
+                    if text := assembly.add(object_of(chunk) or {}):
+                        yield text
         yield model_response(assembly.answer())
 
     async def close(self) -> None:

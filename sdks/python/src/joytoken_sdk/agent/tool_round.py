@@ -65,7 +65,7 @@ class Work:
         """Take what the tool returned."""
         try:
             content = stringify_tool_result(value)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - also what a dump of the tool's own classes raises
             self.fail(error)
         else:
             self.result = self._told(_bounded(content), is_error=False)
