@@ -139,6 +139,21 @@ def count(database: sqlite3.Connection) -> int:
     return database.execute("SELECT count(*) FROM t").fetchone()[0]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select 1 --\r; delete from t",
+        "select 1 /*! ' */ ; delete from t -- '",
+        "select 1 as [a]] ' ] ; delete from t -- '",
+        "select 1 as a$$, $$ [ # $$ ; commit; delete from t where x <> $$ ] $$ -- $$",
+        "select 'a;b'",
+    ],
+)
+def test_a_semicolon_before_the_end_is_not_read_as_a_string(database: sqlite3.Connection, statement: str) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        ask(SqlConfig(database), statement)
+
+
 def test_what_reads_is_told_with_its_columns(database: sqlite3.Connection) -> None:
     told = ask(SqlConfig(database), "select n, name, data, 0.5 as half, 9e999 as much from t")
     assert told == {

@@ -70,6 +70,27 @@ func TestAReadingStatementIsRunInAReadOnlyTransactionThatIsTakenBack(t *testing.
 	}
 }
 
+func TestASemicolonBeforeTheEndIsNotReadAsAString(t *testing.T) {
+	database := &session{}
+	db := sql.OpenDB(database)
+	defer db.Close()
+	tool := toolkit.SQLQuery(toolkit.SQLConfig{DB: db, ReadOnly: true})
+	for _, statement := range []string{
+		"select 1 --\r; delete from t",
+		"select 1 /*! ' */ ; delete from t -- '",
+		"select 1 as [a]] ' ] ; delete from t -- '",
+		"select 1 as a$$, $$ [ # $$ ; commit; delete from t where x <> $$ ] $$ -- $$",
+		"select 'a;b'",
+	} {
+		if _, err := run(tool, map[string]any{"sql": statement}); err == nil || !strings.Contains(err.Error(), "read-only") {
+			t.Errorf("%q: %v", statement, err)
+		}
+	}
+	if len(database.said) != 0 {
+		t.Fatal(database.said)
+	}
+}
+
 // plain is a database whose driver has no read-only transactions.
 type plain struct{ *session }
 

@@ -12,6 +12,7 @@ const statementBytesMax = 64 << 10
 var (
 	errEmptyStatement = errors.New("empty statement")
 	errNotReadOnly    = errors.New("only read-only statements are allowed")
+	errInnerSemicolon = errors.New("only read-only statements are allowed: no semicolon may stand before the end")
 )
 
 // dialect is how a database parts a statement into words, strings and comments. A statement only reads where all of the
@@ -53,6 +54,13 @@ func checkReadOnly(statement string) error {
 		}
 	}
 	return nil
+}
+
+// hasInnerSemicolon says whether a statement has a semicolon before its end, also in a string or a comment. Where nothing
+// may be written such a statement is refused: what ends a string is read differently by different databases, and a second
+// statement could end the session that holds the first.
+func hasInnerSemicolon(statement string) bool {
+	return strings.Contains(strings.TrimRight(statement, " \t\r\n;"), ";")
 }
 
 // writing are reserved words that no reading statement has.

@@ -89,6 +89,15 @@ def check_read_only(statement: str) -> None:
             raise NotReadOnly
 
 
+def has_inner_semicolon(statement: str) -> bool:
+    """Tell whether a semicolon stands before the end of a statement, also in a string or a comment.
+
+    Where nothing may be written such a statement is refused: what ends a string is read differently by different
+    databases, and a second statement could end the session that holds the first.
+    """
+    return ";" in statement.rstrip(" \t\r\n;")
+
+
 def is_read_only_statement(statement: str) -> bool:
     """Tell whether a text is one statement that only reads, whatever the database."""
     try:
