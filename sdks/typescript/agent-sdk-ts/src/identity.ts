@@ -1,3 +1,4 @@
+import { node } from "#platform";
 import { parseCredits } from "./credits.js";
 import type { RunIdentityState } from "./state.js";
 import type { AgentRunIdentity } from "./types.js";
@@ -11,7 +12,7 @@ const UNSAFE = /[^A-Za-z0-9._-]/u;
 /** What a run is called, with a random id where it has none. @throws Error where a header could not carry a name. */
 export async function identityOf(options: AgentRunIdentity = {}): Promise<RunIdentityState> {
   const identity: RunIdentityState = {
-    id: options.id ?? `run-${hexOf((await webCrypto()).getRandomValues(new Uint8Array(16)))}`,
+    id: options.id ?? `run-${hexOf(await randomBytes(16))}`,
     parent_id: options.parentId ?? null,
     workflow: options.workflow ?? null,
     budget: options.budget ?? null,
@@ -55,7 +56,8 @@ export async function childRunId(parent: string, callId: string): Promise<string
 
 /** The SHA-256 of a text in UTF-8, as hexadecimal digits. */
 export async function hexOfSha256(text: string): Promise<string> {
-  const { subtle } = await webCrypto();
+  const subtle = (await webCrypto())?.subtle;
+  if (subtle === undefined) throw new Error("this runtime has no SHA-256, which a run of such an id needs");
   return hexOf(new Uint8Array(await subtle.digest("SHA-256", new TextEncoder().encode(text))));
 }
 
@@ -63,7 +65,14 @@ function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Node.js 18 has no global one. */
-async function webCrypto(): Promise<Crypto> {
-  return globalThis.crypto ?? ((await import("node:crypto")).webcrypto as Crypto);
+/** Where a runtime has nothing better chance is good enough: nobody gains by guessing the id of somebody else's run. */
+async function randomBytes(count: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(count).map(() => Math.floor(Math.random() * 256));
+  (await webCrypto())?.getRandomValues(bytes);
+  return bytes;
+}
+
+/** Node.js 18 has no global one, and some runtimes have none at all. */
+async function webCrypto(): Promise<Crypto | undefined> {
+  return globalThis.crypto ?? ((await node?.crypto())?.webcrypto as Crypto | undefined);
 }

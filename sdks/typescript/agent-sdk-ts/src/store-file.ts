@@ -1,4 +1,6 @@
+import { node } from "#platform";
 import { hexOfSha256 } from "./identity.js";
+import type { NodePlatform } from "./platform.js";
 import { encodeRunState, parseRunState, type RunState } from "./state.js";
 import type { RunStore } from "./store.js";
 
@@ -16,7 +18,7 @@ export class FileRunStore implements RunStore {
   }
 
   async save(state: RunState): Promise<void> {
-    const { mkdir, open, rename, rm } = await import("node:fs/promises");
+    const { mkdir, open, rename, rm } = await nodePlatform().files();
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const path = await this.#pathOf(state.run.id);
     const beside = `${path}.${process.pid}-${nextNumber()}.tmp`;
@@ -37,7 +39,7 @@ export class FileRunStore implements RunStore {
   }
 
   async load(runId: string): Promise<RunState | undefined> {
-    const { readFile } = await import("node:fs/promises");
+    const { readFile } = await nodePlatform().files();
     let saved: string;
     try {
       saved = await readFile(await this.#pathOf(runId), "utf8");
@@ -51,7 +53,7 @@ export class FileRunStore implements RunStore {
   }
 
   async #pathOf(runId: string): Promise<string> {
-    const { join } = await import("node:path");
+    const { join } = await nodePlatform().path();
     return join(this.#folder, await stateFileName(runId));
   }
 }
@@ -67,6 +69,11 @@ export async function stateFileName(runId: string): Promise<string> {
   return `${name.length > NAME_CHARS_MAX ? `sha256-${await hexOfSha256(runId)}` : name}.json`;
 }
 
+function nodePlatform(): NodePlatform {
+  if (node === undefined) throw new Error("this runtime has no files: keep runs in another store");
+  return node;
+}
+
 let numbers = 0;
 
 function nextNumber(): number {
@@ -75,7 +82,7 @@ function nextNumber(): number {
 
 /** Bring the new name to the disk, where the system lets a folder be opened. */
 async function syncFolder(folder: string): Promise<void> {
-  const { open } = await import("node:fs/promises");
+  const { open } = await nodePlatform().files();
   try {
     const opened = await open(folder, "r");
     await opened.sync().finally(() => opened.close());

@@ -1,3 +1,4 @@
+import { node } from "#platform";
 import type { LookupAddress, LookupOptions } from "node:dns";
 import type { IncomingMessage, RequestOptions } from "node:http";
 
@@ -42,9 +43,10 @@ async function getByFetch({ url, maxBytes, signal }: Get, fetchImpl: typeof fetc
 
 /** By Node.js itself, which can connect to the very address that was checked, so that no name can change meanwhile. */
 async function getByNode({ url, maxBytes, signal, mayConnect }: Get): Promise<Page> {
+  if (node === undefined) throw new Error("outside of Node.js it needs a fetchImpl");
   const [dns, { request }] = await Promise.all([
-    import("node:dns"),
-    url.protocol === "https:" ? import("node:https") : import("node:http"),
+    node.dns(),
+    url.protocol === "https:" ? node.https() : node.http(),
   ]);
   const lookup = (
     name: string,
