@@ -1,19 +1,21 @@
 import { parseCredits } from "./credits.js";
 import type { AgentState, StopCondition } from "./types.js";
 
+// A bound that is no number stops at once: a mistake must not take it away.
+
 /** Stops after n model calls, by the reason `step_count:n`. */
 export function stepCountIs(n: number): StopCondition {
-  return (state) => ({ stop: state.step >= n, reason: `step_count:${n}` });
+  return (state) => ({ stop: !(state.step < n), reason: `step_count:${n}` });
 }
 
 /** Stops after n tool calls, by the reason `max_tool_calls:n`. The calls of one turn are all run. */
 export function maxToolCalls(n: number): StopCondition {
-  return (state) => ({ stop: state.toolCalls >= n, reason: `max_tool_calls:${n}` });
+  return (state) => ({ stop: !(state.toolCalls < n), reason: `max_tool_calls:${n}` });
 }
 
 /** Stops once the cost that answers told in their usage reaches `credits`, by the reason `max_cost:x`. */
 export function maxCost(credits: number): StopCondition {
-  return (state) => ({ stop: (state.usage.cost ?? 0) >= credits, reason: `max_cost:${credits}` });
+  return (state) => ({ stop: !((state.usage.cost ?? 0) < credits), reason: `max_cost:${credits}` });
 }
 
 /**

@@ -1,13 +1,11 @@
 const DECIMALS = 9;
 const SHOWN_DECIMALS_MIN = 6;
-const AMOUNT = /^([0-9]{1,54})(?:\.([0-9]{1,9}))?$/;
+const AMOUNT = /^[0-9]{1,54}(?:\.[0-9]{1,9})?$/;
 
 /** An exact amount in nanocredits. @throws Error where the text is none. */
 export function parseCredits(text: string): bigint {
-  const [, whole, fraction = ""] = AMOUNT.exec(text) ?? [];
-  if (whole === undefined) {
-    throw new Error('must be a decimal number of credits with at most 9 decimals, such as "0.5"');
-  }
+  if (!isCredits(text)) throw new Error('must be a decimal text of credits with at most 9 decimals, such as "0.5"');
+  const [whole, fraction = ""] = text.split(".");
   return BigInt(whole + fraction.padEnd(DECIMALS, "0"));
 }
 

@@ -1,4 +1,5 @@
 import type { JoyTokenAPIError } from "@joytoken/client-sdk-ts";
+import { messageOf } from "./answer.js";
 import { decide } from "./conditions.js";
 import { addCredits } from "./credits.js";
 import { callKey } from "./identity.js";
@@ -116,7 +117,7 @@ export class Run {
       return this.#end("stopped", reasonOfRefusal(refusal));
     }
     const step = this.#keep(answer);
-    const calls = callsOf(answer.message);
+    const calls = callsOf(step.assistant_message);
     if (calls.length === 0) {
       this.#parts.onEvent?.({ type: "step", step: stepOf(step) });
       return this.#finish();
@@ -126,8 +127,9 @@ export class Run {
     return false;
   }
 
-  #keep({ message, usage, metadata }: ModelResponse): StepState {
+  #keep({ message: given, usage, metadata }: ModelResponse): StepState {
     const state = this.#state;
+    const message = messageOf(given);
     state.step += 1;
     const step: StepState = { index: state.step, assistant_message: message, tool_results: [], usage: usage ?? null };
     if (metadata?.request_id !== undefined) step.request_id = metadata.request_id;
@@ -178,7 +180,7 @@ export class Run {
       if (delta !== "") onEvent({ type: "text", delta });
     };
     const answer = await options.model.complete({ ...request, onText });
-    if (!told && typeof answer.message.content === "string") onText(answer.message.content);
+    if (!told && typeof answer.message?.content === "string") onText(answer.message.content);
     return answer;
   }
 

@@ -31,6 +31,12 @@ export function misfitOf(schema: unknown, value: unknown, path = "", depth = 0):
   return undefined;
 }
 
+/** Whether a value is nested more deeply than it is followed; what is so deep cannot be written as JSON safely. */
+export function isDeep(value: unknown, left = DEPTH_MAX): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return left === 0 || Object.values(value).some((one) => isDeep(one, left - 1));
+}
+
 function isOfType(type: unknown, value: unknown): boolean {
   switch (type) {
     case "null":

@@ -126,9 +126,10 @@ export function encodeRunState(state: RunState): string {
 /** Counts one model call, or a sub-agent's calls. */
 export function addUsage(sum: UsageState, more: Usage | null | undefined): void {
   if (!more) return;
-  sum.prompt_tokens += more.prompt_tokens ?? 0;
-  sum.completion_tokens += more.completion_tokens ?? 0;
-  sum.total_tokens += more.total_tokens ?? 0;
+  for (const field of ["prompt_tokens", "completion_tokens", "total_tokens"] as const) {
+    const count: unknown = more[field];
+    if (typeof count === "number") sum[field] += count;
+  }
   const cost = more.cost ?? more.total_cost;
   if (typeof cost === "number") sum.cost = (sum.cost ?? 0) + cost;
 }

@@ -1,5 +1,5 @@
 import { parseToolArguments, stringifyToolResult, type ToolCall } from "@joytoken/client-sdk-ts";
-import { misfitOf } from "./schema-check.js";
+import { isDeep, misfitOf } from "./schema-check.js";
 import { withScope, type Scope } from "./scope.js";
 import { callsOf, openCalls, type PendingCall, type RunState, type ToolResultState } from "./state.js";
 import type { RunStore } from "./store.js";
@@ -67,7 +67,7 @@ function workOf(options: RoundOptions, position: number): Work {
   };
   const tool = tools.find(name);
   const work: Work = { call, tool, input, scope, result: undefined, waiting: [] };
-  const misfit = tool === undefined ? undefined : misfitOf(tool.parameters, input);
+  const misfit = isDeep(input) ? "they are nested too deeply" : misfitOf(tool?.parameters, input);
   if (tool === undefined) work.result = failure(call, `Tool not found: ${name}`);
   else if (misfit !== undefined) work.result = failure(call, `Tool error: invalid arguments: ${misfit}`);
   else if (needsApproval(tool, input)) {
@@ -119,7 +119,8 @@ async function runAll(work: Work[], options: RoundOptions): Promise<void> {
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, options.concurrency) }, worker));
+  const workers = Math.min(work.length, Math.max(1, options.concurrency) || 1); // one at a time where that is no number
+  await Promise.all(Array.from({ length: workers }, worker));
   if (failed !== undefined) throw failed.error;
   options.signal?.throwIfAborted();
 }
