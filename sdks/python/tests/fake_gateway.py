@@ -152,7 +152,7 @@ def tool_call(name: str, arguments: Any = None, call_id: str = "call_a", **more:
 
 def calling(*calls: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A chat completion that calls tools."""
-    return completion(None, message={"tool_calls": list(calls)}, **more)
+    return completion(None, message={"tool_calls": list(calls), **more.pop("message", {})}, **more)
 
 
 def chunks(*deltas: dict[str, Any], **last: Any) -> list[dict[str, Any]]:

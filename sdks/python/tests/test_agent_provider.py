@@ -8,7 +8,15 @@ from fake_gateway import Answer, calling, chunks, completion, refusal, tool_call
 from models import recording
 
 from joytoken_sdk import errors
-from joytoken_sdk.agent import Agent, AsyncAgent, AsyncJoyTokenProvider, JoyTokenProvider, MemoryRunStore, RunOptions
+from joytoken_sdk.agent import (
+    Agent,
+    AsyncAgent,
+    AsyncJoyTokenProvider,
+    JoyTokenProvider,
+    MemoryRunStore,
+    RunOptions,
+    define_tool,
+)
 from joytoken_sdk.agent import provider as provider_module
 
 SIGNED = {"thought_signature": "t", "extra_content": {"google": {"thought_signature": "s"}}}
@@ -134,6 +142,19 @@ def test_events_come_as_they_happen(fake, provider):
     assert (result.final_text, result.usage.total_tokens, result.credits_used) == ("It went.", 14, "0.000300")
     assert fake.calls[0].body["stream_options"] == {"include_usage": True}
     assert fake.calls[0].headers["x-joytoken-on-disconnect"] == "stop"
+
+
+@both
+def test_half_a_character_ends_no_run(kind, fake, options):
+    """UTF-8 has none: what a user, a model or a tool says of it is sent as U+FFFD."""
+    asked = calling(tool_call("half", call_id="\ud800"), message={"content": "a\udc00"})
+    fake.script(Answer(json=asked), Answer(json=completion("\ud83d\ude00 Done.")))
+    half = define_tool("half", lambda given, context: "\ud800!")
+    result = run(kind, options, "b\udfff", tools=[half], store=MemoryRunStore())
+    assert result.final_text == "\U0001f600 Done."
+    sent = fake.calls[1].body["messages"]
+    assert [message["content"] for message in sent] == ["b\ufffd", "a\ufffd", "\ufffd!"]
+    assert sent[1]["tool_calls"][0]["id"] == sent[2]["tool_call_id"] == "\ufffd"
 
 
 def test_a_stream_that_fails_in_the_middle_fails_the_run(fake, provider):

@@ -1,7 +1,11 @@
 """JSON as Python has it, and reading what others sent without trusting it."""
 
 import json
-from typing import Any, TypeAlias, cast
+import re
+from typing import Any, TypeAlias, TypeVar, cast
+
+_HALF = re.compile("[\ud800-\udfff]")
+T = TypeVar("T")
 
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object."""
@@ -27,6 +31,12 @@ def text_of(value: object) -> str | None:
 def number_of(value: object) -> float | None:
     """Return the value where it is a number."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def well_formed(value: T) -> T:
+    """Return a JSON value, with U+FFFD for each half of a character: UTF-8 has none, and no request could carry it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(_HALF.sub("\ufffd", text)) if _HALF.search(text) else value
 
 
 def compact(value: object) -> str:

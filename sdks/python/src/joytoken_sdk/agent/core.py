@@ -16,7 +16,7 @@ from joytoken_sdk.agent.store import AnyRunStore
 from joytoken_sdk.agent.tool import AgentTool, Decision, Scope, ToolBox, ToolExecutionContext
 from joytoken_sdk.agent.tool_round import ChildWaits
 from joytoken_sdk.errors import InvalidCall, JoyTokenError
-from joytoken_sdk.json_value import JsonObject
+from joytoken_sdk.json_value import JsonObject, well_formed
 
 MAX_STEPS = 8
 TOOL_CONCURRENCY = 4
@@ -88,7 +88,7 @@ class AgentCore:
         messages += json.loads(json.dumps(list(options.get("messages", ()))))  # as they will be read again
         if text is not None:
             messages.append({"role": "user", "content": text})
-        state = new_run_state(identity_of(options.get("run")), messages)
+        state = new_run_state(identity_of(options.get("run")), well_formed(messages))
         return self._run_of(state, options.get("max_steps"), options.get("metadata"), {}, scope).begin()
 
     def resume(

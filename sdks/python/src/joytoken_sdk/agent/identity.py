@@ -81,5 +81,5 @@ def child_run_id(parent: str, call_id: str) -> str:
     whole = f"{parent}.{call_id}"
     if len(whole) <= _NAME_CHARACTERS_MAX and not _UNSAFE.search(whole):
         return whole
-    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(whole.encode()).hexdigest()
     return f"{_UNSAFE.sub('_', whole[:_CHILD_CHARACTERS])}-{digest[:_HASH_DIGITS]}"

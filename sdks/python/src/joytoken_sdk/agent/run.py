@@ -34,7 +34,7 @@ from joytoken_sdk.agent.store import AnyRunStore
 from joytoken_sdk.agent.tool import Decision, ToolBox
 from joytoken_sdk.agent.tool_round import keep_results, plan_round
 from joytoken_sdk.errors import InvalidCall, JoyTokenAPIError
-from joytoken_sdk.json_value import JsonObject, object_of, text_of
+from joytoken_sdk.json_value import JsonObject, object_of, text_of, well_formed
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Run:
                 raise
             return (yield from self._end("stopped", reason_of(self._refusal)))
         step = self._keep(answer)
-        calls = calls_of(answer.message)
+        calls = calls_of(step["assistant_message"])
         if not calls:
             yield Tell(StepEvent(step_of(step)))
             return (yield from self._finish())
@@ -127,9 +127,9 @@ class Run:
         return False
 
     def _keep(self, answer: ModelResponse) -> StepState:
-        state = self._state
+        state, message = self._state, well_formed(answer.message)
         state["step"] += 1
-        step = StepState(index=state["step"], assistant_message=answer.message, tool_results=[], usage=answer.usage)
+        step = StepState(index=state["step"], assistant_message=message, tool_results=[], usage=answer.usage)
         metadata = answer.metadata
         if metadata is not None:
             step["metadata"] = metadata
@@ -138,7 +138,7 @@ class Run:
             billing = object_of(metadata.get("billing")) or {}
             state["credits_used"] = add_credits(state["credits_used"], billing.get("credits_used"))
         state["steps"].append(step)
-        state["messages"].append(answer.message)
+        state["messages"].append(message)
         add_usage(state["usage"], answer.usage)
         return step
 

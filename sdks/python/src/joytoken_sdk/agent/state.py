@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, cast
 from joytoken_sdk.agent.credits import is_credits
 from joytoken_sdk.agent.identity import RunIdentity, check_identity
 from joytoken_sdk.errors import JoyTokenError
-from joytoken_sdk.json_value import JsonObject, number_of, object_of, objects_of, text_of
+from joytoken_sdk.json_value import JsonObject, compact, number_of, object_of, objects_of, text_of, well_formed
 
 RunStatus: TypeAlias = Literal["running", "pending", "done", "stopped"]
 """How far a run is: `running` is also one whose process has died, `pending` one that waits for decisions."""
@@ -108,12 +108,12 @@ def parse_run_state(given: str | Mapping[str, Any]) -> RunState:
         raise StateError("a run's state must be a JSON object")
     if (problem := _problem_of(state)) is not None:
         raise StateError(problem)
-    return cast("RunState", state)
+    return cast("RunState", well_formed(state))
 
 
 def encode_run_state(state: RunState) -> str:
-    """Return a state as JSON, in ASCII: a model may have said half a character, which UTF-8 does not have."""
-    return json.dumps(state, separators=(",", ":"))
+    """Return a state as JSON."""
+    return compact(state)
 
 
 def _problem_of(state: JsonObject) -> str | None:

@@ -24,7 +24,7 @@ from joytoken_sdk.agent.tool import (
     ToolExecutionContext,
     needs_approval,
 )
-from joytoken_sdk.json_value import JsonObject, object_of, text_of
+from joytoken_sdk.json_value import JsonObject, object_of, text_of, well_formed
 from joytoken_sdk.tool_calls import parse_tool_arguments, stringify_tool_result
 
 TOOL_RESULT_BYTES_MAX = 1 << 20
@@ -187,9 +187,10 @@ def _decisions_below(decisions: dict[str, Decision], call_id: str) -> dict[str, 
 
 def _bounded(content: str) -> str:
     """Cut what is too long to be told, between two characters."""
+    content = well_formed(content)
     if len(content) * 4 <= TOOL_RESULT_BYTES_MAX:
         return content
-    whole = content.encode("utf-8", "replace")
+    whole = content.encode()
     if len(whole) <= TOOL_RESULT_BYTES_MAX:
         return content
     told = whole[:TOOL_RESULT_BYTES_MAX].decode("utf-8", "ignore")
