@@ -5,6 +5,8 @@ from itertools import chain
 
 from openai._streaming import ServerSentEvent, SSEDecoder
 
+from joytoken_sdk.body_bound import EventBound
+
 _END = b"\n\n"  # ends an event that the body left open, and is nothing otherwise
 
 
@@ -25,13 +27,22 @@ class EventDecoder(SSEDecoder):
         return event if event is not None and event.data else None
 
     def iter_bytes(self, iterator: Iterator[bytes]) -> Iterator[ServerSentEvent]:
-        return super().iter_bytes(chain(iterator, (_END,)))
+        return super().iter_bytes(chain(_bounded(iterator), (_END,)))
 
     def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
         return super().aiter_bytes(_with_end(iterator))
 
 
 async def _with_end(iterator: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    bound = EventBound()
     async for piece in iterator:
+        bound.add(piece)
         yield piece
     yield _END
+
+
+def _bounded(iterator: Iterator[bytes]) -> Iterator[bytes]:
+    bound = EventBound()
+    for piece in iterator:
+        bound.add(piece)
+        yield piece

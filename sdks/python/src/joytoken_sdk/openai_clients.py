@@ -8,6 +8,7 @@ import httpx2
 from openai import AsyncOpenAI, OpenAI
 from openai._models import FinalRequestOptions
 
+from joytoken_sdk.body_bound import bound_body
 from joytoken_sdk.environment import settings_of
 from joytoken_sdk.event_stream import EventDecoder
 from joytoken_sdk.request_rules import (
@@ -99,13 +100,14 @@ class JoyTokenOpenAI(OpenAI):
 
     def _send_request(self, request: httpx2.Request, *, stream: bool, **options: Any) -> httpx2.Response:
         try:
-            response = super()._send_request(request, stream=stream, **options)
+            response = super()._send_request(request, stream=True, **options)
+            bound_body(response, stream=stream)
+            if not stream or response.status_code == 409:  # whose code decides whether the call is made again
+                _read(response)
         except httpx2.TransportError as error:
             if (final := final_error(error, request)) is not None:
                 raise final from error
             raise
-        if response.status_code == 409:
-            response.read()  # its code decides whether the call is made again
         return response
 
     def _make_sse_decoder(self) -> EventDecoder:
@@ -156,13 +158,14 @@ class AsyncJoyTokenOpenAI(AsyncOpenAI):
 
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **options: Any) -> httpx2.Response:
         try:
-            response = await super()._send_request(request, stream=stream, **options)
+            response = await super()._send_request(request, stream=True, **options)
+            bound_body(response, stream=stream)
+            if not stream or response.status_code == 409:  # whose code decides whether the call is made again
+                await _aread(response)
         except httpx2.TransportError as error:
             if (final := final_error(error, request)) is not None:
                 raise final from error
             raise
-        if response.status_code == 409:
-            await response.aread()
         return response
 
     def _make_sse_decoder(self) -> EventDecoder:
@@ -175,3 +178,19 @@ class AsyncJoyTokenOpenAI(AsyncOpenAI):
         self, remaining_retries: int, options: FinalRequestOptions, response_headers: httpx2.Headers | None = None
     ) -> float:
         return delay_s(options.get_max_retries(self.max_retries) - remaining_retries, response_headers)
+
+
+def _read(response: httpx2.Response) -> None:
+    try:
+        response.read()
+    except BaseException:
+        response.close()
+        raise
+
+
+async def _aread(response: httpx2.Response) -> None:
+    try:
+        await response.aread()
+    except BaseException:
+        await response.aclose()
+        raise
