@@ -3,7 +3,7 @@ import { AgentStream } from "./stream.js";
 import { childRunId, identityOf } from "./identity.js";
 import { checkOutputFormat } from "./output.js";
 import { Run } from "./run.js";
-import { addChild, scopeOf, type Scope } from "./scope.js";
+import { scopeOf, type Scope } from "./scope.js";
 import { newRunState, parseRunState, type RunState } from "./state.js";
 import type { RunStore } from "./store.js";
 import { ChildWaits } from "./subagent.js";
@@ -123,6 +123,7 @@ export class Agent {
   #runOf(state: RunState, given: AgentRunOptions & ResumeOptions, within: Within): Run {
     const options = this.#options;
     checkOutputFormat(options.output);
+    within.scope?.children.push(state);
     const metadata = { ...options.metadata, ...given.metadata };
     return new Run({
       options,
@@ -156,9 +157,8 @@ export class Agent {
             { input, signal, run: { id, parentId: scope.run.id, workflow: scope.run.workflow ?? undefined } },
             { scope },
           );
-    if (result.status === "pending" && store !== undefined) throw new ChildWaits(result.pending);
-    addChild(scope, result.state);
     if (result.status === "pending") {
+      if (store !== undefined) throw new ChildWaits(result.pending);
       const tool = result.pending[0]?.tool_name;
       throw new Error(`agent ${name}: it waits for an approval of "${tool}", which needs a store`);
     }

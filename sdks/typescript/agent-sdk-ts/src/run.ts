@@ -200,10 +200,6 @@ export class Run {
         concurrency: options.parallelToolCalls === true ? (options.toolConcurrency ?? TOOL_CONCURRENCY) : 1,
         signal,
         onResult: (result) => onEvent?.({ type: "tool_result", result: toolResultOf(result) }),
-        onCost: (scope) => {
-          addUsage(state.usage, { ...scope.usage, cost: scope.usage.cost ?? undefined });
-          state.credits_used = addCredits(state.credits_used, scope.credits);
-        },
       });
     } catch (error) {
       await this.#save(); // results that came until then

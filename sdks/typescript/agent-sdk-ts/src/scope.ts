@@ -1,5 +1,4 @@
-import { addCredits } from "./credits.js";
-import { addUsage, type RunIdentityState, type RunState, type UsageState } from "./state.js";
+import type { RunIdentityState, RunState } from "./state.js";
 import type { RunStore } from "./store.js";
 import type { Decision, ToolExecutionContext } from "./types.js";
 
@@ -13,9 +12,8 @@ export interface Scope {
   callId: string;
   /** Decisions on calls of the child run. */
   decisions: Record<string, Decision>;
-  /** What child runs have cost. */
-  usage: UsageState;
-  credits: string;
+  /** The child runs that the call began or went on with: what they have cost counts, also where they fail. */
+  children: RunState[];
 }
 
 /** A context with a scope; copies of it keep the scope. */
@@ -26,10 +24,4 @@ export function withScope(context: ToolExecutionContext, scope: Scope): ToolExec
 /** The scope of a tool call; undefined outside of an agent. */
 export function scopeOf(context: ToolExecutionContext | undefined): Scope | undefined {
   return (context as { [SCOPE]?: Scope } | undefined)?.[SCOPE];
-}
-
-/** Counts what a child run has cost. */
-export function addChild(scope: Scope, state: RunState): void {
-  addUsage(scope.usage, { ...state.usage, cost: state.usage.cost ?? undefined });
-  scope.credits = addCredits(scope.credits, state.credits_used);
 }

@@ -1,5 +1,5 @@
 import type { CallMetadata, ChatMessage, ToolCall, Usage } from "@joytoken/client-sdk-ts";
-import { isCredits } from "./credits.js";
+import { addCredits, isCredits } from "./credits.js";
 import { checkIdentity } from "./identity.js";
 
 /** How far a run is: `running` is also one whose process has died, `pending` one that waits for decisions. */
@@ -123,7 +123,13 @@ export function encodeRunState(state: RunState): string {
   return JSON.stringify(state);
 }
 
-/** Counts one model call, or a sub-agent's calls. */
+/** Counts what a child run has cost. */
+export function addChild(state: RunState, { usage, credits_used }: RunState): void {
+  addUsage(state.usage, { ...usage, cost: usage.cost ?? undefined });
+  state.credits_used = addCredits(state.credits_used, credits_used);
+}
+
+/** Counts the tokens and the cost of an answer, or of a whole run. */
 export function addUsage(sum: UsageState, more: Usage | null | undefined): void {
   if (!more) return;
   for (const field of ["prompt_tokens", "completion_tokens", "total_tokens"] as const) {

@@ -1,7 +1,7 @@
 import { parseToolArguments, stringifyToolResult, type ToolCall } from "@joytoken/client-sdk-ts";
 import { isDeep, misfitOf } from "./schema-check.js";
 import { withScope, type Scope } from "./scope.js";
-import { callsOf, openCalls, type PendingCall, type RunState, type ToolResultState } from "./state.js";
+import { addChild, callsOf, openCalls, type PendingCall, type RunState, type ToolResultState } from "./state.js";
 import type { RunStore } from "./store.js";
 import { ChildWaits } from "./subagent.js";
 import { needsApproval, type ToolBox } from "./tool-box.js";
@@ -21,8 +21,6 @@ export interface RoundOptions {
   signal: AbortSignal | undefined;
   /** Told of each result as it comes. What it throws ends the round. */
   onResult: (result: ToolResultState) => void;
-  /** Takes what a sub-agent has cost. */
-  onCost: (scope: Scope) => void;
 }
 
 /** One call of a turn, and what came of it. */
@@ -62,8 +60,7 @@ function workOf(options: RoundOptions, position: number): Work {
     store,
     callId: uniqueCallId(state, position),
     decisions: decisionsBelow(decisions, call.id),
-    usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0, cost: null },
-    credits: "0",
+    children: [],
   };
   const tool = tools.find(name);
   const work: Work = { call, tool, input, scope, result: undefined, waiting: [] };
@@ -161,14 +158,14 @@ async function untilAborted<T>(made: T | Promise<T>, signal: AbortSignal | undef
 }
 
 /** Put the results into the state: those of the step in the order of its calls, and their messages behind it. */
-function keepResults({ state, onCost }: RoundOptions, work: Work[]): void {
+function keepResults({ state }: RoundOptions, work: Work[]): void {
   const step = state.steps.at(-1)!;
   const left = [...step.tool_results];
   for (const { result, scope } of work) {
     if (result === undefined) continue;
     left.push(result);
     state.tool_calls += 1;
-    onCost(scope);
+    for (const child of scope.children) addChild(state, child);
   }
   step.tool_results = callsOf(step.assistant_message).flatMap((call) => {
     const at = left.findIndex(({ tool_call_id }) => tool_call_id === call.id);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Agent, MemoryRunStore } from "@joytoken/agent-sdk-ts";
+import { timeout, Toolkit } from "@joytoken/agent-sdk-ts/toolkit";
 import { call, calls, metadata, recording, says, ScriptedModel } from "./model.js";
 
 const pay = () => recording("pay", "paid", { requiresApproval: true });
@@ -75,6 +76,19 @@ test("a sub-agent is a child run that drains and counts for its parent", async (
   assert.deepEqual(inner.asked[0]?.run, { id: "r.c1", parentId: "r", workflow: "w", step: 1 });
   assert.deepEqual(inner.asked[0]?.messages.map(({ content }) => content), ["You know.", "What?"]);
   assert.deepEqual([result.creditsUsed, result.usage.totalTokens, result.steps[0]?.toolResults[0]?.content], ["0.750000", 2, "42"]);
+});
+
+test("what a sub-agent paid counts where it fails and where it is given up, too", async () => {
+  const paid = (credits: string) => ({ message: calls(call("t", "wait")), metadata: metadata(2, credits) });
+  const failing = new Agent({ model: new ScriptedModel(paid("0.5"), new Error("away")), tools: [recording("wait")] });
+  const never = { name: "wait", execute: () => new Promise(() => {}) };
+  const slow = new Agent({ model: new ScriptedModel(paid("0.125")), tools: [never] });
+  const given = new Toolkit({ middleware: [timeout(20)] }).register(failing.asTool({ name: "failing" }), slow.asTool({ name: "slow" }));
+  const model = new ScriptedModel(calls(call("1", "failing", { input: "x" }), call("2", "slow", { input: "x" })), says("so"));
+  const result = await new Agent({ model, tools: given.tools() }).run("go");
+  const told = ["Tool error: away", 'Tool error: tool "slow" timed out after 20ms'];
+  assert.deepEqual(result.steps[0]?.toolResults.map(({ content }) => content), told);
+  assert.equal(result.creditsUsed, "0.625000");
 });
 
 test("a sub-agent's approval is its parent's", async () => {
