@@ -16,7 +16,7 @@ function tools(sandbox: kit.FileSandbox): void {
   expectType<boolean>()(kit.isReadOnlyStatement("select 1"));
   expectType<string>()(kit.stringArg({}, "a"));
   expectType<string | undefined>()(kit.optionalStringArg({}, "a"));
-  const bounds = [kit.MaxArgBytes, kit.DefaultFileMaxBytes, kit.DefaultSearchLimit, kit.DefaultHTTPMaxBytes, kit.DefaultSQLMaxRows];
+  const bounds = [kit.MaxArgBytes, kit.DefaultFileMaxBytes, kit.DefaultSearchLimit, kit.DefaultHTTPMaxBytes, kit.DefaultHTTPTimeoutMs, kit.DefaultSQLMaxRows];
   expectType<number[]>()(bounds);
   expectType<number>()(kit.evalExpression("1"));
   // @ts-expect-error: without a list of hosts nothing may be fetched
@@ -31,6 +31,9 @@ function databases(): void {
   const least: kit.SQLDatabase = { query: (sql: string) => (sql === "" ? result : Promise.resolve(result)) };
   const whole: kit.SQLDatabase = { ...least, exec: async () => written, readOnly: async () => result };
   kit.sqlQuery({ db: whole });
+  const statement: kit.SQLiteStatement = { all: () => [], run: () => ({ changes: 1, lastInsertRowid: 1n }) };
+  const handle: kit.SQLiteDatabase = { exec: () => {}, prepare: () => statement };
+  expectType<kit.SQLDatabase>()(kit.sqliteDatabase(handle));
 }
 
 function around(): void {

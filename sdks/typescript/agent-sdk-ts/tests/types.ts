@@ -62,6 +62,29 @@ function refused(): void {
   void agent.resume({ version: 1 });
 }
 
+function kept(state: sdk.RunState): void {
+  expectType<sdk.RunIdentityState>()(state.run);
+  expectType<sdk.StepState[]>()(state.steps);
+  expectType<sdk.ToolResultState[]>()(state.steps[0]!.tool_results);
+  expectType<sdk.UsageState>()(state.usage);
+  expectType<string>()(state.credits_used);
+  expectType<unknown>()(state.pending[0]!.input);
+}
+
+function parts(event: sdk.AgentEvent, error: sdk.AgentOutputError, handle: sdk.SqliteHandle): void {
+  expectType<"text" | "tool_call" | "tool_result" | "step" | "pending" | "done">()(event.type);
+  expectType<string>()(error.text);
+  const stores: sdk.RunStore[] = [new sdk.MemoryRunStore(), new sdk.FileRunStore("runs"), new sdk.SqliteRunStore(handle)];
+  const keywords: sdk.Keywords = { minLength: 1 };
+  const city: sdk.Schema<string> = sdk.string("The city", keywords);
+  const days: sdk.OptionalSchema<number> = sdk.optional(sdk.integer());
+  expectType<{ city: string; days?: number | undefined }>()({} as sdk.ObjectOf<{ city: typeof city; days: typeof days }>);
+  const typed: sdk.TypedToolOptions<string, number> = { name: "t", input: city, execute: (text) => text.length };
+  const named: sdk.AsToolOptions = { name: "writer" };
+  expectType<sdk.AgentTool<{ input: string }, string>>()(agent.asTool(named));
+  void [stores, sdk.tool(typed)];
+}
+
 function conditions(): void {
   const all: sdk.StopCondition[] = [sdk.stepCountIs(1), sdk.maxToolCalls(1), sdk.maxCost(1), sdk.maxCredits("1")];
   all.push(({ step, usage }: sdk.AgentState) => step > 1 && (usage.cost ?? 0) > 1);
@@ -89,4 +112,4 @@ const run: sdk.AgentRunOptions = { input: "x", run: { workflow: "w" } satisfies 
 const resumed: sdk.ResumeOptions = { decisions: { a: true, b: { approved: false } satisfies sdk.Decision } };
 const provider: sdk.JoyTokenProviderOptions = { apiKey: "k", protocol: "anthropic" satisfies sdk.JoyTokenProtocol };
 const context: Pick<sdk.ToolExecutionContext, "runId" | "signal"> = { runId: "r", signal: undefined };
-void [results, events, schemas, refused, conditions, Provider, Store, run, resumed, provider, context];
+void [results, events, schemas, refused, kept, parts, conditions, Provider, Store, run, resumed, provider, context];
