@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fake_gateway import FakeGateway
 
+from joytoken_sdk.openai_clients import JoyTokenOpenAI
+
 KEY = "jt_live_0123456789abcdef"
 
 
@@ -32,6 +34,22 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("JOY_TOKEN_API_KEY", "JOY_TOKEN_API_BASE_URL", "JOY_TOKEN_OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
+
+
+@pytest.fixture(autouse=True)
+def closed_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a test leaves open: a socket that is found later would be another test's warning."""
+    opened: list[JoyTokenOpenAI] = []
+    begin = JoyTokenOpenAI.__init__
+
+    def remembered(self: JoyTokenOpenAI, **options: Any) -> None:
+        begin(self, **options)
+        opened.append(self)
+
+    monkeypatch.setattr(JoyTokenOpenAI, "__init__", remembered)
+    yield
+    for client in opened:
+        client.close()
 
 
 @pytest.fixture
