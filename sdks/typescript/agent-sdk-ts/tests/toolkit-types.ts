@@ -25,6 +25,14 @@ function tools(sandbox: kit.FileSandbox): void {
   kit.sqlQuery({ readOnly: true });
 }
 
+function gated(sandbox: kit.FileSandbox, commands: kit.ShellSandbox): void {
+  const file: kit.FilePermissionFunc = ({ toolName, input, root, step }: kit.FilePermissionRequest) => Boolean([toolName, input, root, step]);
+  const command: kit.ShellPermissionFunc = async ({ command: text, workingDir }: kit.ShellPermissionRequest) => text !== workingDir;
+  const all: AgentTool[] = [kit.gateFileWrite(kit.fileWrite(sandbox), "/", file), kit.gateShell(kit.shell(commands), "/", command)];
+  expectType<number[]>()([kit.DefaultShellTimeoutMs, kit.DefaultShellOutputBytes]);
+  void all;
+}
+
 function databases(): void {
   const result: kit.SQLQueryResult = { columns: ["n"], rows: [[1]] };
   const written: kit.SQLExecResult = { rowsAffected: 1, lastInsertId: 2 };
@@ -57,4 +65,4 @@ function around(): void {
   expectType<Agent>()(kit.createAgent(options));
 }
 
-void [tools, databases, around];
+void [tools, gated, databases, around];

@@ -3,7 +3,6 @@ import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { gateFileWrite, gateShell, shell } from "@joytoken/client-sdk-ts";
 import { Agent, type ToolExecutionContext } from "@joytoken/agent-sdk-ts";
 import {
   audit,
@@ -12,8 +11,11 @@ import {
   defaultToolkit,
   fileRead,
   fileWrite,
+  gateFileWrite,
+  gateShell,
   optionalStringArg,
   PermissionMode,
+  shell,
   stringArg,
   timeout,
   Toolkit,

@@ -4,13 +4,23 @@ export {
   dateTime,
   DefaultFileMaxBytes,
   DefaultSearchLimit,
+  DefaultShellOutputBytes,
+  DefaultShellTimeoutMs,
   evalExpression,
   fileRead,
   fileSearch,
   fileWrite,
+  gateFileWrite,
+  gateShell,
   listDir,
   MaxArgBytes,
+  shell,
+  type FilePermissionFunc,
+  type FilePermissionRequest,
   type FileSandbox,
+  type ShellPermissionFunc,
+  type ShellPermissionRequest,
+  type ShellSandbox,
 } from "@joytoken/client-sdk-ts";
 export { optionalStringArg, stringArg } from "./arguments.js";
 export { DefaultHTTPMaxBytes, DefaultHTTPTimeoutMs, httpFetch, type HTTPFetchConfig } from "./http-fetch.js";
