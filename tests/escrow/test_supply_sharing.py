@@ -67,8 +67,8 @@ async def test_who_is_needed_elsewhere_hears_it_without_bringing_a_batch(store, 
     one.release(left, left.record)  # and so it is free here, and lacks there
     await asyncio.sleep(5 * slow.recall_ms / 1000)
     assert one.stats().flushes == 0
-    # The third is paid for by what the first worker gives back.
     holds = await asyncio.gather(*[other.hold(a_record(n), wants(), HOLD, 0) for n in (1, 2, 3)])
+    assert one.stats().flushes > 0  # with what it gave back
     for hold in holds:
         settle(other, hold, HOLD)
     for escrow in (one, other):
