@@ -2,7 +2,6 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
 from joytoken.escrow.terms import EscrowSettings, Short
@@ -52,25 +51,6 @@ async def test_what_lies_idle_at_one_worker_is_there_for_another_at_once(store, 
     holds = await asyncio.gather(*[other.hold(a_record(n), wants(), HOLD, 0) for n in (1, 2, 3)])
     for escrow, hold in ((one, first), *((other, hold) for hold in holds)):
         settle(escrow, hold, HOLD)
-    for escrow in (one, other):
-        await escrow.stop()
-    assert row(store.ledger).balance == 0
-
-
-async def test_who_is_needed_elsewhere_hears_it_without_bringing_a_batch(store, tmp_path):
-    """Batches stay as large as they may be, and a recall is heard as soon as ever."""
-    fund(store.ledger, 4 * HOLD)
-    slow = msgspec.structs.replace(SETTINGS, flush_ms=60_000, idle_ms=60_000)
-    one, other = [await an_escrow(store.ledger, tmp_path / str(n), slow, worker=f"host:{n}") for n in range(2)]
-    kept, left = [await one.hold(a_record(n), wants(), HOLD, 0) for n in (0, 4)]
-    settle(one, kept, HOLD)
-    one.release(left, left.record)  # and so it is free here, and lacks there
-    await asyncio.sleep(5 * slow.recall_ms / 1000)
-    assert one.stats().flushes == 0
-    holds = await asyncio.gather(*[other.hold(a_record(n), wants(), HOLD, 0) for n in (1, 2, 3)])
-    assert one.stats().flushes > 0  # with what it gave back
-    for hold in holds:
-        settle(other, hold, HOLD)
     for escrow in (one, other):
         await escrow.stop()
     assert row(store.ledger).balance == 0

@@ -6,11 +6,10 @@ the loop. So no lock is taken on the loop's side, and every integer of a lease h
 
 import asyncio
 import logging
-import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from joytoken.domain.ledger import Granted, Want
@@ -31,9 +30,6 @@ class Loopside(Protocol):
 
     def acknowledged(self, batch: Batch, flushed: Flushed, sent: float) -> None:
         """The store has a batch. `sent`: the monotonic second before it was sent."""
-
-    def recalled(self, accounts: Sequence[str]) -> None:
-        """Others need what is free of these accounts."""
 
     def refused(self, failure: Exception) -> None:
         """The store did not take a batch; unless this worker is fenced, it is sent again."""
@@ -81,7 +77,6 @@ class Flusher:
         self._frozen: Batch | None = None
         self._retry_s = 0.0
         self._flushed_at = clock()  # or tried
-        self._heard_at = self._flushed_at  # whether others want something back, or tried
         self._due: float | None = None
         self._give_up: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"joytoken-flush-{worker}", daemon=True)
@@ -150,42 +145,23 @@ class Flusher:
                 return None
         self._due = due = self._when(now, work=work)
         if now < due:
-            return min(due - now, self._listen(now))
+            return due - now
         self._urgent, self._beat, self._due = False, False, None
         self._flush()
-        self._flushed_at = self._heard_at = self._clock()
+        self._flushed_at = self._clock()
         return 0.0
-
-    def _listen(self, now: float) -> float:
-        """Where there are free leases, hear whether others want them back; returns when to listen again, in seconds.
-
-        It is a read: a batch for it would cost every request that is in a smaller one for that.
-        """
-        recall_s = self._settings.recall_ms / 1000
-        if not self.attentive or self._retry_s or self._stopping:
-            return math.inf
-        if now < self._heard_at + recall_s:
-            return self._heard_at + recall_s - now
-        try:
-            recalls = self._ledger.recalls()
-        except Exception:  # noqa: BLE001 - the next batch meets the same, and tells
-            recalls = ()
-        self._heard_at = self._clock()
-        if recalls:
-            self._tell(self._escrow.recalled, recalls)
-        return recall_s
 
     def _when(self, now: float, *, work: bool) -> float:
         """When to speak to the store next."""
         settings, flushed_at = self._settings, self._flushed_at
         if not work:
-            return now if self._beat and not self._retry_s else flushed_at + settings.heartbeat_ms / 1000
+            quiet_ms = settings.recall_ms if self.attentive and not self._retry_s else settings.heartbeat_ms
+            return now if self._beat and not self._retry_s else flushed_at + quiet_ms / 1000
         if self._retry_s and not self._stopping:
             return flushed_at + self._retry_s
         if self._urgent or self._stopping or len(self.settles) >= settings.flush_records:
             return now if not self._retry_s else flushed_at + _FIRST_RETRY_S
-        # Others wait for what goes back.
-        flush_s = (min(settings.flush_ms, settings.recall_ms) if self.returns else settings.flush_ms) / 1000
+        flush_s = min(settings.flush_ms, settings.recall_ms) / 1000  # with the settles goes what others want back
         return now + flush_s if self._due is None or self._due > now + flush_s else self._due
 
     def _freeze(self) -> Batch:

@@ -181,11 +181,6 @@ class Supply(Holds):
             self._give_back(flushed.recalls)
         self._refill(batch.charges)
 
-    def recalled(self, accounts: Sequence[str]) -> None:
-        """Others need what is free of these accounts."""
-        if self._closed is None:
-            self._give_back(accounts)
-
     def refused(self, failure: Exception) -> None:
         """The store did not take a batch. A fenced worker admits nothing more; its journal keeps what it lacks."""
         if isinstance(failure, WorkerFenced) and not isinstance(self._closed, Fenced):

@@ -116,11 +116,6 @@ class WorkerLedger:
         with self._db.read() as conn:
             return known_ids(conn, request_ids)
 
-    def recalls(self) -> tuple[str, ...]:
-        """The accounts that some worker needs more of: free parts of their leases are to be given back now."""
-        with self._db.read() as conn:
-            return tuple(conn.execute(_recalls).scalars())
-
     @retried
     def claim(self, worker_id: str) -> tuple[int, int] | None:
         """Take a dead worker's epoch over: its number and watermark; None where there is nothing to recover."""
