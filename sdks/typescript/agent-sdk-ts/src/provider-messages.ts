@@ -25,7 +25,7 @@ export async function askMessages(
   request: ModelRequest,
 ): Promise<ModelResponse> {
   const body = messageRequestOf(model, request);
-  const call = callOptionsOf(request);
+  const call = callOptionsOf(request, client);
   const answer =
     request.onText === undefined
       ? await client.messages.create(body, call)

@@ -63,7 +63,7 @@ async function askChat(client: JoyTokenClient, model: string, request: ModelRequ
     metadata: request.metadata,
     ...(request.responseFormat !== undefined && { response_format: request.responseFormat }),
   };
-  const call = callOptionsOf(request);
+  const call = callOptionsOf(request, client);
   const answer: ChatCompletionResponse =
     request.onText === undefined
       ? await client.chat.completions.create(body, call)

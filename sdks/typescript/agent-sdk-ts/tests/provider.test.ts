@@ -24,17 +24,21 @@ test("chat: the request, the run's headers, and a signature that comes back", as
   assert.deepEqual([messages.length, tools[0].function.name], [2, "t"]);
   assert.deepEqual(
     ["x-joytoken-run-id", "x-joytoken-workflow", "x-joytoken-run-budget", "x-joytoken-step", "idempotency-key", "x-joytoken-on-disconnect"].map((name) => first?.headers[name]),
-    ["r", "w", "0.5", "1", "r:1", undefined],
+    ["r", "w", "0.5", "1", "r:1", "stop"],
   );
   assert.deepEqual([second?.headers["x-joytoken-step"], second?.headers["idempotency-key"]], ["2", "r:2"]);
   assert.deepEqual(second?.body.messages.at(-2).tool_calls, [SIGNED]);
   assert.deepEqual([result.finalText, result.requestIds, result.creditsUsed], ["done", ["req-1"], "0.000600"]);
 });
 
-test("a durable call is finished by the gateway, whatever becomes of its caller", async (t) => {
-  const gateway = await fakeGateway(t, completion({ content: "x" }));
+test("a call whose answer can be wanted again is finished by the gateway, any other ends with its caller", async (t) => {
+  const gateway = await fakeGateway(t, ...Array(4).fill(completion({ content: "x" })));
   await agentOf(gateway.url, {}, { store: new MemoryRunStore() }).run("go");
-  assert.equal(gateway.seen[0]?.headers["x-joytoken-on-disconnect"], "finish");
+  await agentOf(gateway.url, { maxRetries: 1 }).run("go");
+  await agentOf(gateway.url).run("go");
+  await agentOf(gateway.url, { protocol: "anthropic" }).run("go");
+  const seen = gateway.seen.map(({ headers }) => headers["x-joytoken-on-disconnect"]);
+  assert.deepEqual(seen, ["finish", undefined, "stop", "stop"]);
 });
 
 test("a durable call waits for the same call that is under way", async (t) => {

@@ -17,6 +17,20 @@ function echo(apiKey: string, options: Partial<AgentOptions> = {}): Agent {
   return new Agent({ model, tools: [recording("get_weather", "It is sunny.")], toolChoice: "required", ...options });
 }
 
+async function callsOf(model: string): Promise<{ cancelled: boolean }[]> {
+  const { calls } = (await (await fetch(`${stub}/_calls?model=${model}`)).json()) as { calls: { cancelled: boolean }[] };
+  return calls;
+}
+
+/** Look again and again for what is to come soon. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (let look = 0; look < 200; look += 1) {
+    if (await holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail("it did not come about");
+}
+
 if (url !== undefined) {
   const client = new JoyTokenClient({ apiBaseUrl: url, apiKey: key("KEY") });
 
@@ -84,11 +98,19 @@ if (url !== undefined) {
     const model = createJoyTokenProvider({ apiKey: key("KEY"), apiBaseUrl: url, model: "stub/p" });
     let texts = 0;
     for await (const event of new Agent({ model }).stream("Go.")) if (event.type === "text" && ++texts === 2) break;
-    for (let look = 0; look < 100; look += 1) {
-      const { calls } = (await (await fetch(`${stub}/_calls?model=stub/p`)).json()) as { calls: { cancelled: boolean }[] };
-      if (calls.some(({ cancelled }) => cancelled)) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    assert.fail("the provider's call went on");
+    await until(async () => (await callsOf("stub/p")).some(({ cancelled }) => cancelled));
+  });
+
+  test("a run that is ended by its signal ends the call at the provider", async () => {
+    const script = { model: "stub/o", answers: [{ delay_ms: 60_000, json: {} }] };
+    await fetch(`${stub}/_script`, { method: "POST", body: JSON.stringify(script) });
+    const model = createJoyTokenProvider({ apiKey: key("KEY"), apiBaseUrl: url, model: "stub/o" });
+    const controller = new AbortController();
+    const run = new Agent({ model }).run({ input: "Go.", signal: controller.signal });
+    run.catch(() => {});
+    await until(async () => (await callsOf("stub/o")).length === 1);
+    controller.abort(new Error("enough"));
+    await assert.rejects(run, /enough/);
+    await until(async () => (await callsOf("stub/o")).every(({ cancelled }) => cancelled));
   });
 }
