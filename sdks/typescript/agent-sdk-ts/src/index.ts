@@ -7,6 +7,7 @@ export {
   array,
   boolean,
   integer,
+  nullable,
   number,
   object,
   oneOf,

@@ -79,3 +79,11 @@ export function object<P extends Properties>(properties: P, description?: string
 export function optional<T>(of: Schema<T>): OptionalSchema<T> {
   return { schema: of.schema, optional: true };
 }
+
+/**
+ * A value or null. It stands for what may be missing from a final answer, where a provider insists on every property:
+ * OpenAI's does.
+ */
+export function nullable<T>(of: Schema<T>): Schema<T | null> {
+  return { schema: { anyOf: [of.schema, { type: "null" }] }, optional: false };
+}

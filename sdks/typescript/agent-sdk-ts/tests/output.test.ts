@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Agent, AgentOutputError, array, boolean, integer, object, oneOf, optional, outputOf, string, tool } from "@joytoken/agent-sdk-ts";
+import { Agent, AgentOutputError, array, boolean, integer, nullable, number, object, oneOf, optional, outputOf, string, tool } from "@joytoken/agent-sdk-ts";
 import { call, calls, says, ScriptedModel } from "./model.js";
 
 const output = outputOf("weather", object({ city: string(), days: integer() }));
@@ -42,6 +42,7 @@ test("a schema says what it is made of", () => {
     unit: optional(oneOf(["C", "F"], "The unit")),
     days: optional(array(integer(), "Which days", { maxItems: 7 })),
     exact: boolean(),
+    wind: nullable(number("In m/s")),
   });
   assert.deepEqual(made.schema, {
     type: "object",
@@ -50,8 +51,9 @@ test("a schema says what it is made of", () => {
       unit: { type: "string", enum: ["C", "F"], description: "The unit" },
       days: { type: "array", items: { type: "integer" }, description: "Which days", maxItems: 7 },
       exact: { type: "boolean" },
+      wind: { anyOf: [{ type: "number", description: "In m/s" }, { type: "null" }] },
     },
-    required: ["city", "exact"],
+    required: ["city", "exact", "wind"],
     additionalProperties: false,
   });
 });

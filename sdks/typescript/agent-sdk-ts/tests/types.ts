@@ -40,6 +40,8 @@ async function events(): Promise<void> {
 function schemas(): void {
   const schema = sdk.object({ city: sdk.string(), days: sdk.optional(sdk.integer()), unit: sdk.oneOf(["C", "F"]) });
   expectType<{ city: string; unit: "C" | "F"; days?: number | undefined }>()({} as sdk.Infer<typeof schema>);
+  const bare = sdk.object({ days: sdk.nullable(sdk.integer()) });
+  expectType<{ days: number | null }>()({} as sdk.Infer<typeof bare>);
   const list = sdk.array(sdk.object({ on: sdk.boolean(), n: sdk.number() }));
   expectType<{ on: boolean; n: number }[]>()({} as sdk.Infer<typeof list>);
   const made = sdk.tool({ name: "t", input: schema, execute: ({ city }) => city.length });
