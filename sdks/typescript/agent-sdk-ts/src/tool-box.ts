@@ -21,11 +21,11 @@ export class ToolBox {
   }
 }
 
-/** Whether a call waits for a decision; a tool that throws over it does. */
-export function needsApproval(tool: AgentTool, input: unknown): boolean {
-  if (typeof tool.requiresApproval !== "function") return tool.requiresApproval === true;
+/** Whether a call waits for a decision: only a plain no lets it pass, and a tool that throws over it does not. */
+export function needsApproval({ requiresApproval }: AgentTool, input: unknown): boolean {
+  if (typeof requiresApproval !== "function") return (requiresApproval ?? false) !== false;
   try {
-    return tool.requiresApproval(input);
+    return requiresApproval(input) !== false;
   } catch {
     return true;
   }

@@ -69,7 +69,7 @@ function workOf(options: RoundOptions, position: number): Work {
   else if (misfit !== undefined) work.result = failure(call, `Tool error: invalid arguments: ${misfit}`);
   else if (needsApproval(tool, input)) {
     const decision = Object.hasOwn(decisions, call.id) ? decisions[call.id] : undefined;
-    if (decision === undefined) work.waiting = [{ tool_call_id: call.id, tool_name: name, input }];
+    if (decision === undefined || decision === null) work.waiting = [{ tool_call_id: call.id, tool_name: name, input }];
     else if (!isApproved(decision)) work.result = failure(call, `Tool call rejected: ${reasonOf(decision)}`);
   }
   return work;
@@ -93,8 +93,9 @@ function decisionsBelow(decisions: Record<string, Decision>, callId: string): Re
   return Object.fromEntries(below.map(([id, decision]) => [id.slice(prefix.length), decision]));
 }
 
+/** Only a plain yes is one: a decision may come from a form, where a no is a text. */
 function isApproved(decision: Decision): boolean {
-  return typeof decision === "boolean" ? decision : decision.approved;
+  return decision === true || (typeof decision === "object" && decision.approved === true);
 }
 
 function reasonOf(decision: Decision): string {

@@ -39,6 +39,19 @@ for (const [decision, content] of [
   });
 }
 
+for (const odd of [null, "no", "false", 1, {}, { approved: "false" }, []] as never[]) {
+  test(`what is no plain yes is none, also where no compiler says so: ${JSON.stringify(odd)}`, async () => {
+    const tool = pay();
+    const agent = new Agent({ model: new ScriptedModel(calls(call("1", "pay")), says("x")), tools: [tool] });
+    const { state } = await agent.run("go");
+    const result = await agent.resume(state, { decisions: { 1: odd } });
+    assert.deepEqual([result.status, tool.ran.length], [odd === null ? "pending" : "done", 0]);
+    const asking = { ...pay(), requiresApproval: (odd ?? (() => undefined)) as never };
+    const asked = await new Agent({ model: new ScriptedModel(calls(call("1", "pay"))), tools: [asking] }).run("go");
+    assert.equal(asked.status, "pending");
+  });
+}
+
 test("an approval can depend on the input, and one that throws asks", async () => {
   const dear = recording("pay", "paid", { requiresApproval: (input) => (input as { euro: number }).euro > 10 });
   const odd = recording("odd", "", { requiresApproval: () => { throw new Error(); } });

@@ -32,6 +32,7 @@ const PERMISSIONS: [Permission, RegExp | undefined][] = [
   [{ mode: PermissionMode.Ask, ask: () => true }, undefined],
   [{ mode: PermissionMode.Ask, ask: async () => false }, /^tool "t" rejected by permission handler$/],
   [{ mode: PermissionMode.Ask, ask: () => Promise.reject(new Error("asleep")) }, /^tool "t" permission check failed: asleep$/],
+  [{ mode: PermissionMode.Ask, ask: () => "no" as never }, /^tool "t" rejected by permission handler$/],
   [{ mode: "maybe" as PermissionMode, ask: () => true }, /^tool "t" denied by permission policy$/],
 ];
 

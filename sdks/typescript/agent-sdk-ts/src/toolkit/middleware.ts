@@ -47,13 +47,13 @@ async function checkPermission({ mode, ask }: Permission, request: PermissionReq
   if (mode === PermissionMode.Auto) return;
   if (mode !== PermissionMode.Ask) throw new Error(`${name} denied by permission policy`);
   if (ask === undefined) throw new Error(`${name} requires approval but no permission handler is configured`);
-  let allowed: boolean;
+  let allowed: unknown;
   try {
     allowed = await ask(request);
   } catch (error) {
     throw new Error(`${name} permission check failed: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (!allowed) throw new Error(`${name} rejected by permission handler`);
+  if (allowed !== true) throw new Error(`${name} rejected by permission handler`);
 }
 
 /**
