@@ -157,6 +157,16 @@ def test_a_sub_agent_without_a_store_counts_too(kind):
     assert [one.is_error for one in result.steps[0].tool_results] == [False, True]
 
 
+@both
+def test_what_a_sub_agent_paid_before_it_failed_counts(kind):
+    inner = ScriptedModel(calls(tool_call("wipe", call_id="w"), metadata=cost("0.2")), RuntimeError("the line is dead"))
+    tool = kind.make(inner, tools=[recording("wipe", [])]).as_tool("helper")
+    outer = ScriptedModel(calls(tool_call("helper", {"input": "wipe it"}), metadata=cost("1")), says("No."))
+    result = kind.run(kind.make(outer, tools=[tool]), "go")
+    assert result.steps[0].tool_results[0].content == "Tool error: the line is dead"
+    assert result.credits_used == "1.200000"
+
+
 @vectors("agent-states")
 def test_states_of_other_languages(case):
     state, expect = case["input"], case["expect"]

@@ -121,10 +121,9 @@ class AgentCore:
             result = yield from self.begin(text, {"run": run}, scope)
         else:
             result = yield from self.resume(saved, {"decisions": scope.decisions}, scope)
-        if result.status == "pending" and store is not None:
-            raise ChildWaits(result.pending)
-        scope.add_child(result.state)
         if result.status == "pending":
+            if store is not None:
+                raise ChildWaits(result.pending)
             waiting = result.pending[0]["tool_name"]
             raise JoyTokenError(f"agent {name}: it waits for an approval of {waiting!r}, which needs a store")
         if not result.final_text and result.stopped_by is not None:
@@ -140,6 +139,8 @@ class AgentCore:
         scope: Scope | None,
     ) -> Run:
         options, store = self._options, self._store_within(scope)
+        if scope is not None:
+            scope.children.append(state)
         request = ModelRequest(
             messages=[],
             tools=self._tools.declared,

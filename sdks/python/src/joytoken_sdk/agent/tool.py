@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from joytoken_sdk.agent.credits import add_credits
 from joytoken_sdk.agent.identity import RunIdentity
-from joytoken_sdk.agent.state import RunState, UsageState, add_usage, new_usage
+from joytoken_sdk.agent.state import RunState
 from joytoken_sdk.agent.store import AnyRunStore
 from joytoken_sdk.json_value import JsonObject
 from joytoken_sdk.tool_calls import to_chat_tool
@@ -33,13 +32,8 @@ class Scope:
     """Unique within the run."""
     decisions: dict[str, Decision]
     """Decisions on calls of the child run."""
-    usage: UsageState = field(default_factory=new_usage)
-    credits_used: str = "0"
-
-    def add_child(self, state: RunState) -> None:
-        """Count what a child run has cost."""
-        add_usage(self.usage, state["usage"])
-        self.credits_used = add_credits(self.credits_used, state["credits_used"])
+    children: list[RunState] = field(default_factory=list[RunState])
+    """The child runs that the call began or went on with: what they have cost counts, also where they fail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,9 @@ def keep_results(state: RunState, works: list[Work]) -> None:
         if work.result is not None:
             left.append(work.result)
             state["tool_calls"] += 1
-            add_usage(state["usage"], work.scope.usage)
-            state["credits_used"] = add_credits(state["credits_used"], work.scope.credits_used)
+            for child in work.scope.children:
+                add_usage(state["usage"], child["usage"])
+                state["credits_used"] = add_credits(state["credits_used"], child["credits_used"])
     ordered: list[ToolResultState] = []
     for call in calls_of(step["assistant_message"]):
         at = next((at for at, result in enumerate(left) if result["tool_call_id"] == call_id_of(call)), None)
