@@ -1,7 +1,7 @@
 """The SDKs' own suites, one after the other: `python -m tests.sdk.suites [typescript] [go] [python]`.
 
 It is run in a world (`tests/sdk/world.py`). Of a step that succeeds one line is shown, of one that fails
-everything; then nothing more is run, and the exit code is 1.
+everything; then nothing more of that language is run, and the exit code is 1.
 """
 
 import os
@@ -98,7 +98,8 @@ def main() -> int:
     if unknown := [name for name in chosen if name not in SUITES]:
         print(f"{unknown[0]!r} is none of {', '.join(SUITES)}", file=sys.stderr)
         return 2
-    return 0 if all(run(language, step) for language in chosen for step in SUITES[language]()) else 1
+    good = [all(run(language, step) for step in SUITES[language]()) for language in chosen]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

@@ -110,18 +110,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for event in answer.events or []:
-            self._send_chunk(event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n")
         if answer.end == "hang":
+            # A reader may leave while the events are still on their way to it, or after the last one.
             self.connection.settimeout(PATIENCE_S)
-            with contextlib.suppress(ConnectionResetError):
+            with contextlib.suppress(ConnectionError):
+                self._send_each(answer.events)
                 self.connection.recv(1)
             call.left.set()
             return
+        self._send_each(answer.events)
         if answer.end == "done":
             self._send_chunk("data: [DONE]\n\n")
         if answer.end != "cut":
             self.wfile.write(b"0\r\n\r\n")
+
+    def _send_each(self, events: list[Any] | None) -> None:
+        for event in events or []:
+            self._send_chunk(event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n")
 
     def _send_chunk(self, text: str) -> None:
         data = text.encode()
