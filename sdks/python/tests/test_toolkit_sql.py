@@ -6,114 +6,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vectors import joined, vectors
 
 from joytoken_sdk.agent.tool import ToolExecutionContext
 from joytoken_sdk.toolkit import SqlConfig, is_read_only_statement, sql_query
+from joytoken_sdk.toolkit.sql_statement import check_read_only
 
 CONTEXT = ToolExecutionContext(step=1, tool_call={}, messages=[])
-READING = (
-    "select 1",
-    "  SELECT * FROM t ; ",
-    "-- what is there\nselect 1",
-    "/* what\nis there */ select 1 -- and that is all",
-    "select 'a;b', \"c;d\" from t",
-    "select 'it''s; drop table t'",
-    "select replace(name, 'a', 'b'), updated_at, deleted from t",
-    "with a as (select 1) select * from a",
-    "explain select 1",
-    "EXPLAIN QUERY PLAN SELECT 1",
-    "explain (analyze, format json) select 1",
-    "explain analyze verbose with a as (select 1) select * from a",
-    "show tables",
-    "pragma table_info(t)",
-    "pragma main.table_info('t')",
-    "pragma user_version",
-    "select * from t where name like '%--%' and x > 1",
-    "select a[1], '[' from t",
-    "select 5 - -3",
-    "select '\\'",
-    "select a$b, c$$ from v$session",
-    "select 1 as `a\\`",
-    "select e'it\\'s', E'\\\\'",
-)
-OTHER = (
-    "insert into t values (1)",
-    "update t set a = 1",
-    "DELETE FROM t",
-    "replace into t values (1)",
-    "with x as (select 1) delete from t",
-    "with x as (delete from t returning *) select * from x",
-    "with x as (select 1) replace into t select * from x",
-    "select 1; delete from t",
-    "select 1;;delete from t",
-    "select 1; -- \ndelete from t",
-    "select 1 /* ; */ ; delete from t",
-    "-- select 1\ndelete from t",
-    "/* select 1 */ delete from t",
-    "/* /* */ delete from t; -- */ select 1",
-    "/*! delete from t */",
-    "select 1 /*! into outfile '/tmp/x' */",
-    "select 1 /*M! ; delete from t */",
-    "explain delete from t",
-    "explain analyze delete from t",
-    "explain (analyze) delete from t",
-    "explain analyze execute prepared",
-    "explain analyze call wipe()",
-    "explain analyze with x as (delete from t returning *) select * from x",
-    "explain analyze create table a as select 1",
-    "explain",
-    "select * into b from t",
-    "select 1 into outfile '/tmp/x'",
-    "select * from t for update",
-    "pragma user_version = 7",
-    "pragma user_version(7)",
-    "pragma query_only(0)",
-    "pragma query_only = off",
-    "pragma journal_mode(delete)",
-    "pragma main.journal_mode=wal",
-    "pragma wal_checkpoint",
-    "pragma incremental_vacuum",
-    "pragma writable_schema(1)",
-    "pragma optimize",
-    "pragma",
-    "attach 'x.db' as x",
-    "vacuum",
-    "vacuum into 'x.db'",
-    "create table a (b)",
-    "drop table t",
-    "begin",
-    "commit",
-    "set transaction read write",
-    "call wipe()",
-    "copy t to '/tmp/x'",
-    "do $$ begin delete from t; end $$",
-    # What one database takes for a string or a comment is a command for another.
-    "select '\\'; delete from t; --'",
-    "select '\\' ' ; delete from t --'",
-    "select 1 as [ ' ] ; delete from t where a = ' '",
-    "select $$ ' $$ ; delete from t --'",
-    "select $a$ ' $a$ ; delete from t --'",
-    "select 1 # ' \n ; delete from t --'",
-    "select 1--1 ; delete from t",
-    "select ` ' ` ; delete from t where a = ' '",
-    "select e'\\'' ; delete from t --'",
-    # A name may end with dollars, which begin no string then, and E escapes only what is right behind it.
-    "select 1 as a$$, $$ [ # $$ ; delete from t where x = $$ ] $$ -- $$",
-    "select 1 as é$b$, $b$ [ # $b$ ; delete from t where x = $b$ ] $b$ -- $b$",
-    "select e '\\', $$ [ # $$ ; delete from t where x = $$ ] $$ -- '",
-    *("", "  ", ";", "-- nothing", "/* nothing */", " ; "),
-    f"select {'1,' * 40_000}1",
-)
 
 
-@pytest.mark.parametrize("statement", READING, ids=lambda text: text[:50])
-def test_it_only_reads(statement: str) -> None:
-    assert is_read_only_statement(statement)
+@vectors("sql-statements")
+def test_vectors_sql_statements(case: dict[str, Any]) -> None:
+    statement = joined(case["input"])
+    assert is_read_only_statement(statement) == (case["expect"] == "reading")
+    try:
+        check_read_only(statement)
+        found = "reading"
+    except ValueError as refused:
+        found = {"the statement is too long": "long", "empty statement": "empty"}.get(str(refused), "other")
+    assert found == case["expect"]
 
 
-@pytest.mark.parametrize("statement", OTHER, ids=lambda text: text[:50])
-def test_it_does_not(statement: str) -> None:
-    assert not is_read_only_statement(statement)
+PIECES = ["$", "$a", ":", "::", "$a(", "/*", "*/", "'", "\\'", "[", "]]", "--", "e'", "(", "é", "\r", "$$", "$a$b"]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_long_statement_of_any_signs_is_looked_at_in_one_go(piece: str) -> None:
+    assert not is_read_only_statement(piece * (60_000 // len(piece.encode())) + " delete")
 
 
 @pytest.mark.parametrize("text", ["/*", "'", "$", "$a", "[", "--", "e'", "/*!", "\\", "`", "explain (", "pragma a."])
@@ -146,10 +65,9 @@ def count(database: sqlite3.Connection) -> int:
         "select 1 /*! ' */ ; delete from t -- '",
         "select 1 as [a]] ' ] ; delete from t -- '",
         "select 1 as a$$, $$ [ # $$ ; commit; delete from t where x <> $$ ] $$ -- $$",
-        "select 'a;b'",
     ],
 )
-def test_a_semicolon_before_the_end_is_not_read_as_a_string(database: sqlite3.Connection, statement: str) -> None:
+def test_a_second_statement_is_not_read_as_a_string(database: sqlite3.Connection, statement: str) -> None:
     with pytest.raises(ValueError, match="read-only"):
         ask(SqlConfig(database), statement)
 

@@ -68,9 +68,6 @@ func (c SQLConfig) run(ctx context.Context, statement string) (map[string]any, e
 		return nil, errors.New("no database configured")
 	}
 	refused := checkReadOnly(statement)
-	if refused == nil && c.ReadOnly && hasInnerSemicolon(statement) {
-		refused = errInnerSemicolon
-	}
 	switch {
 	case refused == nil:
 		return c.read(ctx, statement)

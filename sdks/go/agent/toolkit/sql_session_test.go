@@ -70,7 +70,7 @@ func TestAReadingStatementIsRunInAReadOnlyTransactionThatIsTakenBack(t *testing.
 	}
 }
 
-func TestASemicolonBeforeTheEndIsNotReadAsAString(t *testing.T) {
+func TestASecondStatementIsNotReadAsAString(t *testing.T) {
 	database := &session{}
 	db := sql.OpenDB(database)
 	defer db.Close()
@@ -80,7 +80,6 @@ func TestASemicolonBeforeTheEndIsNotReadAsAString(t *testing.T) {
 		"select 1 /*! ' */ ; delete from t -- '",
 		"select 1 as [a]] ' ] ; delete from t -- '",
 		"select 1 as a$$, $$ [ # $$ ; commit; delete from t where x <> $$ ] $$ -- $$",
-		"select 'a;b'",
 	} {
 		if _, err := run(tool, map[string]any{"sql": statement}); err == nil || !strings.Contains(err.Error(), "read-only") {
 			t.Errorf("%q: %v", statement, err)

@@ -18,3 +18,9 @@ export function eachVector(file: string, check: (input: any, expect: any) => voi
   if (ours.length === 0) throw new Error(`${file} has no case for ${LANGUAGE}`);
   for (const { name, input, expect } of ours) test(`${file}: ${name}`, () => check(input, expect));
 }
+
+/** A long text from its parts. */
+export function joined(parts: string | (string | { repeat: string; times: number })[]): string {
+  const list = typeof parts === "string" ? [parts] : parts;
+  return list.map((part) => (typeof part === "string" ? part : part.repeat.repeat(part.times))).join("");
+}

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from joytoken_sdk.agent.tool import AgentTool, ToolExecutionContext
 from joytoken_sdk.json_value import JsonObject
 from joytoken_sdk.toolkit.argument import object_schema, text_argument
-from joytoken_sdk.toolkit.sql_statement import NotReadOnly, check_read_only, has_inner_semicolon
+from joytoken_sdk.toolkit.sql_statement import NotReadOnly, check_read_only
 
 DEFAULT_SQL_MAX_ROWS = 200
 """How many rows of a result are told."""
@@ -126,8 +126,6 @@ def _may_write(config: SqlConfig, statement: str) -> bool:
         if config.read_only:
             raise
         return True
-    if config.read_only and has_inner_semicolon(statement):
-        raise NotReadOnly
     return False
 
 

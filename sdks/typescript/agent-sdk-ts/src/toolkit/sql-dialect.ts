@@ -37,7 +37,7 @@ export const UNCLEAR = "\0";
 const WORD = /[\w\u0080-\uffff]+/y;
 const DOLLAR_WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[0-9]+/y;
 const DOLLAR_TAG = /\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
-const PARAMETER = /[$@#:](?:[\w$\u0080-\uffff]|::)+(?:\([^\s)]*\)?)?/y;
+const PARAMETER = /[$@#:](?:[\w$\u0080-\uffff]|::)+(?:\([^ \t-\r)]*\)?)?/y;
 const SPACE = /[ \t\r\n\f\v\0]+/y;
 /** White space to some databases, and part of a name to others. */
 const ODD_SPACE = /[^\S \t\r\n\f\v]|\u0085/;
