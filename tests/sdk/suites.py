@@ -44,8 +44,9 @@ def go() -> Iterator[Step]:
     for module in sorted((SDKS / "go").rglob("go.mod")):
         folder = module.parent
         name = folder.relative_to(SDKS).as_posix()
-        local = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
-        yield Step(f"vet {name}", ("go", "vet", "./..."), folder, environment=local)
+        # SQLite's C code is compiled for the tests alone: once, so as vet needs it too, and quickly.
+        local = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "CGO_CFLAGS": "-O0"}
+        yield Step(f"vet {name}", ("go", "vet", "-race", "./..."), folder, environment=local)
         yield Step(f"tests {name}", ("go", "test", "-race", "./..."), folder, environment=local)
 
 
