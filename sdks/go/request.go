@@ -87,10 +87,7 @@ func (c *Client) attempts(ctx context.Context, call callSpec, attempt func(http.
 	if err != nil {
 		return err
 	}
-	retries := c.maxRetries
-	if call.options.MaxRetries != nil {
-		retries = *call.options.MaxRetries
-	}
+	retries := c.retriesOf(call.options)
 	for n := 0; ; n++ {
 		err := attempt(header)
 		if err == nil || n >= retries || !retryable(ctx, err, call.stream) {
@@ -103,6 +100,16 @@ func (c *Client) attempts(ctx context.Context, call callSpec, attempt func(http.
 		}
 	}
 }
+
+func (c *Client) retriesOf(options CallOptions) int {
+	if options.MaxRetries != nil {
+		return *options.MaxRetries
+	}
+	return c.maxRetries
+}
+
+// MaxRetries is how many more attempts may follow one of a call with this context: the context's, else the client's.
+func (c *Client) MaxRetries(ctx context.Context) int { return c.retriesOf(callOptions(ctx)) }
 
 // bounded is the context of one attempt.
 func (c *Client) bounded(ctx context.Context, call callSpec) (context.Context, context.CancelFunc) {

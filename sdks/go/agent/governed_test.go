@@ -37,7 +37,7 @@ func TestEveryModelCallIsGoverned(t *testing.T) {
 			for name, want := range map[string]string{
 				"X-JoyToken-Run-Id": "run-1", "X-JoyToken-Parent-Run-Id": "run-0", "X-JoyToken-Workflow": "nightly",
 				"X-JoyToken-Run-Budget": "0.5", "X-JoyToken-Step": number, "Idempotency-Key": "run-1:" + number,
-				"X-JoyToken-On-Disconnect": "",
+				"X-JoyToken-On-Disconnect": "stop",
 			} {
 				if got := call.header.Get(name); got != want {
 					t.Errorf("%s, call %s: %s is %q", protocol, number, name, got)
@@ -141,6 +141,17 @@ func TestADurableRunHasItsCallsFinishedByTheGateway(t *testing.T) {
 	_, err := agent.New(agent.AgentOptions{Model: model, Store: agent.NewMemoryStore()}).Run(context.Background(), "Go.")
 	must(t, err)
 	if got := gateway.seen()[0].header.Get("X-JoyToken-On-Disconnect"); got != "finish" {
+		t.Fatal(got)
+	}
+}
+
+func TestACallThatIsMadeAgainIsNotEndedByItsCaller(t *testing.T) {
+	gateway := newFakeGateway(t, gatewayAnswer{body: sayDone})
+	twice := 2
+	ctx := joytoken.WithCall(context.Background(), joytoken.CallOptions{MaxRetries: &twice})
+	_, err := agent.New(agent.AgentOptions{Model: agent.NewJoyTokenProvider(gateway.client())}).Run(ctx, "Go.")
+	must(t, err)
+	if got := gateway.seen()[0].header.Values("X-JoyToken-On-Disconnect"); got != nil {
 		t.Fatal(got)
 	}
 }

@@ -122,7 +122,7 @@ func (p *JoyTokenProvider) ask(
 	if p == nil || p.Client == nil {
 		return ModelResponse{}, errNoClient
 	}
-	ctx = request.governed(ctx)
+	ctx = request.governed(ctx, p.Client)
 	if p.Protocol == AnthropicProtocol {
 		return p.askMessages(ctx, request, onText)
 	}
@@ -136,12 +136,16 @@ func (p *JoyTokenProvider) model() string {
 	return p.Model
 }
 
-// governed puts the call's names on the context. A durable call is finished by the gateway also where its caller dies,
-// so that whoever resumes the run gets the answer that was paid for.
-func (r ModelRequest) governed(ctx context.Context) context.Context {
+// governed puts on the context the call's names, and what becomes of it when nobody waits for it any more. A durable call is
+// finished by the gateway, so that whoever resumes the run gets the answer that was paid for. Any other ends with its
+// caller, unless the client would make it again and then wants that answer.
+func (r ModelRequest) governed(ctx context.Context, client *joytoken.Client) context.Context {
 	options := joytoken.CallOptions{IdempotencyKey: r.IdempotencyKey, Run: r.Run}
-	if r.Durable {
+	switch {
+	case r.Durable:
 		options.OnDisconnect = joytoken.OnDisconnectFinish
+	case client.MaxRetries(ctx) <= 0:
+		options.OnDisconnect = joytoken.OnDisconnectStop
 	}
 	return joytoken.WithCall(ctx, options)
 }

@@ -3,9 +3,12 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	joytoken "joytoken.example/sdk-go"
 	"joytoken.example/sdk-go/agent"
@@ -110,4 +113,45 @@ func TestStructuredOutputOfARealGateway(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	})
+}
+
+// A run that nobody waits for any more ends its call at the provider.
+func TestARealGatewayEndsTheCallOfARunThatIsEnded(t *testing.T) {
+	inWorld(t, "JOYTOKEN_TEST_KEY", func(t *testing.T, client *joytoken.Client) {
+		stub := os.Getenv("JOYTOKEN_TEST_STUB_URL")
+		script := `{"model": "stub/l", "answers": [{"delay_ms": 60000, "json": {}}]}`
+		answer, err := http.Post(stub+"/_script", "application/json", strings.NewReader(script))
+		must(t, err)
+		answer.Body.Close()
+		calls := func(word string) bool {
+			answer, err := http.Get(stub + "/_calls?model=stub/l")
+			must(t, err)
+			defer answer.Body.Close()
+			said, err := io.ReadAll(answer.Body)
+			must(t, err)
+			return strings.Contains(strings.ReplaceAll(string(said), " ", ""), word)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() {
+			model := agent.NewJoyTokenProvider(client, agent.WithModel("stub/l"))
+			_, err := agent.New(agent.AgentOptions{Model: model}).Run(ctx, "Go.")
+			ended <- err
+		}()
+		soon(t, func() bool { return calls(`"cancelled":false`) })
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		soon(t, func() bool { return calls(`"cancelled":true`) })
+	})
+}
+
+func soon(t *testing.T, holds func() bool) {
+	t.Helper()
+	for until := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it did not come about")
+		}
+	}
 }

@@ -79,6 +79,15 @@ def test_94_so_does_the_openai_protocol_without_a_bound(kind, fake, options):
 
 
 @both
+def test_a_call_that_nobody_can_want_again_ends_with_its_caller(kind, fake, options):
+    fake.script(Answer(json=completion("Went.")))
+    for max_retries in (0, 1):
+        run(kind, {**options, "max_retries": max_retries})
+    said = [call.headers.get("x-joytoken-on-disconnect") for call in fake.calls]
+    assert said == ["stop", None]
+
+
+@both
 def test_a_run_names_itself(kind, fake, options):
     fake.script(Answer(json=calling(tool_call("go"))), Answer(json=completion("Went.")))
     named = RunOptions("r-1", parent_id="r-0", workflow="nightly", budget="0.5")

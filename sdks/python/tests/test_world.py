@@ -156,6 +156,16 @@ if URL:
                 await listening
         await asyncio.to_thread(eventually, lambda: frozen(joytoken) == {"0.000000"})
 
+    async def test_a_cancelled_run_ends_its_call(joytoken: JoyToken) -> None:
+        scripted([{"delay_ms": 60_000, "json": {}}])
+        agent = AsyncAgent(AsyncJoyTokenProvider(SCRIPTED, max_retries=0, **options()))
+        running = asyncio.create_task(agent.run("Go."))
+        await asyncio.to_thread(eventually, lambda: frozen(joytoken) != {"0.000000"})
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await asyncio.to_thread(eventually, lambda: frozen(joytoken) == {"0.000000"})
+
     def test_a_key_of_ones_own_is_paid_once(joytoken: JoyToken) -> None:
         mine = {"Idempotency-Key": f"python-{time.time_ns()}"}
         told = [

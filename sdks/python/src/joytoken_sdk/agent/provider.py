@@ -70,7 +70,7 @@ class JoyTokenProvider:
         from openai import Stream
 
         body = chat_body(self._model, self._protocol, request, stream=stream)
-        options: Any = {"headers": call_headers(request)}
+        options: Any = {"headers": call_headers(request, self._client.max_retries)}
         until = time.monotonic() + _UNDER_WAY_S_MAX
         while True:
             try:
@@ -129,7 +129,7 @@ class AsyncJoyTokenProvider:
         from openai import AsyncStream
 
         body = chat_body(self._model, self._protocol, request, stream=stream)
-        options: Any = {"headers": call_headers(request)}
+        options: Any = {"headers": call_headers(request, self._client.max_retries)}
         until = time.monotonic() + _UNDER_WAY_S_MAX
         while True:
             try:

@@ -36,15 +36,15 @@ def chat_body(model: str, protocol: JoyTokenProtocol, request: ModelRequest, *, 
     return {name: value for name, value in body.items() if value is not None}
 
 
-def call_headers(request: ModelRequest) -> dict[str, str]:
-    """Return the names of a call: its key, and the run that it belongs to.
+def call_headers(request: ModelRequest, max_retries: int) -> dict[str, str]:
+    """Return the names of a call, its key and its run's, and what becomes of it when nobody waits for it any more.
 
-    A durable call is finished by the gateway also where its caller dies, so that whoever resumes the run gets the
-    answer that was paid for.
+    A durable call is finished by the gateway, so that whoever resumes the run gets the answer that was paid for. Any
+    other ends with its caller, unless the client would make it again and then wants that answer.
     """
     named = {
         "Idempotency-Key": request.idempotency_key,
-        "X-JoyToken-On-Disconnect": "finish" if request.durable else None,
+        "X-JoyToken-On-Disconnect": "finish" if request.durable else None if max_retries > 0 else "stop",
     }
     headers = {name: value for name, value in named.items() if value is not None}
     run = request.run
