@@ -7,11 +7,13 @@ import pytest
 from fake_gateway import tool_call
 from models import AsyncScriptedModel, ScriptedModel, both, calls, cost, recording, says
 
+from joytoken_sdk import JoyTokenError
 from joytoken_sdk.agent import (
     Agent,
     AgentTool,
     AsyncAgent,
     MemoryRunStore,
+    ModelResponse,
     RunOptions,
     StopDecision,
     define_tool,
@@ -198,3 +200,53 @@ def test_what_is_misspelled_is_told():
         Agent(ScriptedModel(says("")), tools=[AgentTool("", print)])
     with pytest.raises(ValueError, match=r"run\.id"):
         Agent(ScriptedModel(says(""))).run("x", run=RunOptions("a b"))
+
+
+ODD_CALLS = {
+    "no list": (None, []),
+    "a number": (5, []),
+    "no objects": ([None, 1, "call"], []),
+    "a call of nothing": ([{}], [("", "Tool not found: ")]),
+    "a function that is a text": ([{"id": "1", "function": "t"}], [("1", "Tool not found: ")]),
+    "names that are none": ([{"id": 3, "function": {"name": 4}}], [("", "Tool not found: ")]),
+    "no arguments": ([{"id": "1", "function": {"name": "t"}}], [("1", "t did {}")]),
+    "arguments that are no text": (
+        [{"id": "1", "function": {"name": "t", "arguments": {"a": 1}}}],
+        [("1", "t did {'a': 1}")],
+    ),
+    "calls without ids": ([{"function": {"name": "t"}}] * 2, [("", "t did {}"), ("", "t did {}")]),
+}
+
+
+@both
+@pytest.mark.parametrize(("given", "told"), ODD_CALLS.values(), ids=ODD_CALLS)
+def test_what_comes_instead_of_tool_calls_is_answered_and_kept(kind, given, told):
+    odd = ModelResponse({"role": "assistant", "content": None, "tool_calls": given})
+    store = MemoryRunStore()
+    tools = [define_tool("t", lambda given, context: f"t did {given}")]
+    result = kind.run(kind.make(ScriptedModel(odd, says("so")), tools=tools, store=store), "go", run=RunOptions("r"))
+    assert result.status == "done"
+    assert [(one.tool_call_id, one.content) for one in result.steps[0].tool_results] == told
+    assert store.load("r") == result.state
+
+
+@both
+def test_arguments_that_are_nested_too_deeply_to_be_kept_are_refused(kind):
+    nested = '{{"a":{}{}}}'.format
+    ids_and_depths = {"1": 900, "2": 100, "3": 129}
+    asked = [tool_call("t", nested("[" * depth, "]" * depth), call_id=one) for one, depth in ids_and_depths.items()]
+    model = ScriptedModel(calls(*asked), says("x"))
+    agent = kind.make(model, tools=[recording("t", [], requires_approval=True)], store=MemoryRunStore())
+    result = kind.run(agent, "go")
+    assert [call["tool_call_id"] for call in result.pending] == ["2"]
+    told = {one.tool_call_id: one.content for one in result.steps[0].tool_results}
+    assert told == dict.fromkeys(("1", "3"), "Tool error: invalid arguments: they are nested too deeply")
+
+
+@both
+def test_an_answer_without_a_message_is_an_error_and_not_kept(kind):
+    store = MemoryRunStore()
+    agent = kind.make(ScriptedModel(ModelResponse(None)), store=store)
+    with pytest.raises(JoyTokenError, match="the model provider gave no message"):
+        kind.run(agent, "go", run=RunOptions("r"))
+    assert store.load("r")["step"] == 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from joytoken_sdk.agent.answer import message_of
 from joytoken_sdk.agent.conditions import StopCondition, decide
 from joytoken_sdk.agent.credits import add_credits
 from joytoken_sdk.agent.effect import Ask, Load, Save, Steps, Tell, UseTools
@@ -127,7 +128,7 @@ class Run:
         return False
 
     def _keep(self, answer: ModelResponse) -> StepState:
-        state, message = self._state, well_formed(answer.message)
+        state, message = self._state, well_formed(message_of(answer.message))
         state["step"] += 1
         step = StepState(index=state["step"], assistant_message=message, tool_results=[], usage=answer.usage)
         metadata = answer.metadata

@@ -32,6 +32,19 @@ def misfit_of(schema: object, value: object, path: str = "", depth: int = 0) -> 
     return None if fields is None else _object_misfit(rules, fields, path, depth)
 
 
+def is_deep(value: object) -> bool:
+    """Tell whether a value is nested more deeply than it is followed; what is so deep cannot be written safely."""
+    level: list[object] = [value]
+    for _ in range(_DEPTH_MAX):
+        level = [below for one in level for below in _parts_of(one) if isinstance(below, dict | list)]
+    return bool(level)
+
+
+def _parts_of(value: object) -> list[object]:
+    fields = object_of(value)
+    return _list_of(value) if fields is None else list(fields.values())
+
+
 def _kind_misfit(rules: JsonObject, value: object, path: str) -> str | None:
     named = rules.get("type")
     types: list[Any] = [named] if isinstance(named, str) else _list_of(named)

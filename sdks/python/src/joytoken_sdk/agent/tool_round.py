@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from joytoken_sdk.agent.credits import add_credits
-from joytoken_sdk.agent.schema_check import misfit_of
+from joytoken_sdk.agent.schema_check import is_deep, misfit_of
 from joytoken_sdk.agent.state import (
     PendingCall,
     RunState,
@@ -143,11 +143,15 @@ def _work_of(
     work = Work(call, tool, given, context, scope)
     if tool is None:
         work.refuse(f"Tool not found: {name_of(call)}")
-    elif (misfit := misfit_of(tool.parameters, given)) is not None:
+    elif (misfit := _misfit(tool, given)) is not None:
         work.refuse(f"Tool error: invalid arguments: {misfit}")
     elif needs_approval(tool, given):
         _decide(work, decisions.get(call_id))
     return work
+
+
+def _misfit(tool: AgentTool, given: object) -> str | None:
+    return "they are nested too deeply" if is_deep(given) else misfit_of(tool.parameters, given)
 
 
 def _decide(work: Work, decision: Decision | None) -> None:
