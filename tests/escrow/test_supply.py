@@ -50,3 +50,17 @@ async def test_an_empty_lease_is_dropped_once_however_slow_the_store_is(store, t
     assert row(store.ledger).balance == 0
     await escrow.stop()
     assert store.ledger.leases(WORKER, 1) == {}
+
+
+async def test_what_was_given_back_is_counted_at_the_store(store, tmp_path):
+    """A refusal names the account that has the least: what has something again at the store is not that one."""
+    fund(store.ledger, 8_000)
+    escrow = await an_escrow(store.ledger, tmp_path, msgspec.structs.replace(SMALL, idle_ms=10_000_000))
+    settle(escrow, await escrow.hold(a_record(1), wants(), 1_000, 0), 1_000)
+    await escrow.flush_now()
+    lease = escrow._leases[WALLET]
+    assert lease.free > 0
+    escrow._give_back([WALLET])
+    await escrow.flush_now()
+    assert (lease.free, lease.returning, lease.left()[0]) == (0, 0, 7_000)
+    await escrow.stop()

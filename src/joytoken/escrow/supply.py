@@ -171,6 +171,7 @@ class Supply(Holds):
             lease = leases.get(account)
             if lease is not None:
                 lease.returning -= amount
+                lease.available += amount
                 lease.dry_until = 0.0 if amount else lease.dry_until  # the store has something again
                 lease.has_row = bool(lease.outstanding)
         if self._closed is not None:
