@@ -10,19 +10,15 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 from joytoken.domain.record import UsageRecord, close_record
 from joytoken.escrow.journal import CALLED, HOLD, PROGRESS, SETTLE, HoldBody, Replay, held_request, read_body
 from joytoken.escrow.terms import Closed, RecoveryReport
 from joytoken.store.engine import StoreUnavailable
 from joytoken.store.ledger import Batch, Ledger, SettleRow
-from joytoken.store.ledger_batch import sum_charges
 from joytoken.store.ledger_types import LeaseGone
-from joytoken.store.record import record_row
 
 BATCH_RECORDS = 1_000
 _LOCK = ".lock"
@@ -126,22 +122,27 @@ def recover(ledger: Ledger, slot: Slot, at_us: int, own_epoch: int | None = None
 def _file(ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, late: bool) -> RecoveryReport:
     """Bring what a journal proves beyond the watermark to the store."""
     replay = Replay(slot.folder, slot.name, slot.worker, epoch)
-    with _Filing(ledger, slot.worker, epoch, applied, at_us, late=late) as filing:
-        unsettled = _read(replay, filing)
-        settled = filing.count
-        if unsettled and replay.last_seq < applied:
-            # The journal's end is gone, or an earlier recovery died on its way: the store has settles not found here.
-            for request_id in ledger.settled(unsettled):
-                del unsettled[request_id]
-        for row in _resolve(unsettled, max(replay.last_seq, applied), at_us):
-            filing.add(row)
+    filing = _Filing(ledger, slot.worker, epoch, applied, at_us, late=late)
+    unsettled = _read(replay, filing)
+    settled = filing.count
+    if unsettled and replay.last_seq < applied:
+        # The journal's end is gone, or an earlier recovery died on its way: the store has settles not found here.
+        for request_id in ledger.settled(unsettled):
+            del unsettled[request_id]
+    for row in _resolve(unsettled, max(replay.last_seq, applied), at_us):
+        filing.add(row)
+    filing.send()
     return RecoveryReport(
         epoch, settled, len(unsettled), filing.charged, replay.torn, replay.missing, slot.worker, late
     )
 
 
 class _Filing:
-    """Brings settles to the store in batches, each while the next one is read."""
+    """Brings settles to the store in batches.
+
+    One after the other: a thread that read on meanwhile would take the interpreter's lock away from the one that writes
+    for longer than it saves.
+    """
 
     def __init__(self, ledger: Ledger, worker: str, epoch: int, applied: int, at_us: int, *, late: bool) -> None:
         self._bring = ledger.flush_late if late else partial(ledger.flush, recovering=True)
@@ -150,40 +151,24 @@ class _Filing:
         self._applied = applied
         self._at_us = at_us
         self._rows: list[SettleRow] = []
-        self._pool = ThreadPoolExecutor(1, "recovery")
-        self._underway: Future[object] | None = None
         self.count = 0  # of those that the store did not have
         self.charged = 0  # nanocredits, of these
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._pool:
-            if kind is None:
-                self._send()
-                self._wait()
-
     def add(self, row: SettleRow) -> None:
-        """Bring this settle, unless the store has it. Raises what bringing an earlier one raised."""
+        """Bring this settle, unless the store has it, at the latest with `send`."""
         if row[0] > self._applied:
             self._rows.append(row)
             self.count += 1
             self.charged += row[2]
             if len(self._rows) >= BATCH_RECORDS:
-                self._send()
+                self.send()
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Bring what was added."""
         if self._rows:
-            rows = [record_row(record, self._worker, self._epoch, seq) for seq, _, _, record in self._rows]
-            batch = Batch(self._rows[-1][0], self._rows, {}, self._at_us, charges=sum_charges(self._rows), rows=rows)
+            batch = Batch(self._rows[-1][0], self._rows, {}, self._at_us)
             self._rows = []
-            self._wait()
-            self._underway = self._pool.submit(self._bring, self._worker, self._epoch, batch)
-
-    def _wait(self) -> None:
-        if self._underway is not None:
-            self._underway.result()
+            self._bring(self._worker, self._epoch, batch)
 
 
 def _read(replay: Replay, filing: _Filing) -> dict[str, _Unsettled]:

@@ -1,6 +1,6 @@
 """What goes into the ledger and what comes out of it. Amounts in nanocredits, times in unix microseconds."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -33,7 +33,6 @@ class Batch(msgspec.Struct, frozen=True):
     at_us: int
     lease_us: int = LEASE_US  # for so long the worker's leases are good without another word from it
     charges: dict[str, int] = {}  # charged on each account that the settles name, where the sender summed that already
-    rows: list[tuple[Any, ...]] = []  # `record_row` of each settle, where the sender made that already
 
 
 class Flushed(msgspec.Struct, frozen=True):

@@ -256,8 +256,7 @@ class WorkerLedger:
         names = sorted({*charges, *returns})
         standings = lock_accounts(conn, [*names, *PLATFORM] if settles else names)
         if settles:
-            made = batch.rows if len(batch.rows) == len(settles) else []
-            rows = made or [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
+            rows = [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
             if self._insert(conn, rows) != len(rows):
                 raise _Repeated
             short = sum(record.shortfall for _, _, _, record in settles)
