@@ -3,7 +3,8 @@
 With three cores or more, the workers have two of them, and the stub and the load have the others. With two, all of them
 share both: then what the stub and the load take of them is counted, and the rates are also told by the processors that
 they leave. Both gateways run at once and are measured in turns, so that they see the same machine; the one that is not
-measured is idle.
+measured is idle. Between the turns, programs that only count tell what a second processor of this machine is worth: two
+that are threads of one core, or that neighbours use, slow each other down whatever runs on them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 import re
 import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import Figures, Load, median_figures
-from bench.processes import BenchError, Process, Stub, cores_of_many, run_load
+from bench.processes import BenchError, Process, Stub, cores_of_many, pinned, run_load
 from bench.subjects import JoyToken
 
 LOAD = Load("plain", 64)
@@ -31,6 +34,13 @@ KILLS = 3
 WINDOW_SECONDS_MAX = 2.0
 SPARE_SECONDS = 2.0  # in which a spare has its imports done
 WAIT_SECONDS_MAX = 30.0
+COUNTING = """
+import time
+began = time.process_time()
+for number in range(6_000_000):
+    pass
+print(time.process_time() - began)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,7 @@ class Scaling:
     replaced_ms: list[float]
     cores: int  # that the gateway could use
     shared: bool  # with the stub and the load
+    machine_times: float  # how many times as much two programs did as one that share nothing and only count
 
     @property
     def times(self) -> float:
@@ -100,6 +111,11 @@ def sentences(scaling: Scaling) -> list[str]:
     else:
         said.append(f"They had {_cores(scaling.cores)}; the stub and the load had others.")
     said.append(f"By the CPU time of a request alone it is {scaling.cpu_times:.2f}×.")
+    said.append(
+        f"{WORKERS} programs that share nothing and only count did {scaling.machine_times:.2f}× as much as one on these"
+        f" cores: of what the machine gives, {WORKERS} workers kept"
+        f" {min(scaling.cpu_times / scaling.machine_times, 1):.0%}."
+    )
     middle, most = statistics.median(scaling.replaced_ms), max(scaling.replaced_ms)
     said.append(
         f"After a `kill -9` of a worker, its replacement listened within {middle:.0f} ms (at most {most:.0f} ms)."
@@ -126,16 +142,20 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
             _wait(process, lambda process=process: b"JoyToken listens on" in process.log.read_bytes())
         window_s = min(window_s, WINDOW_SECONDS_MAX)
         samples: list[list[dict[str, float]]] = [[] for _ in subjects]
+        alone, together = [], []
         for _ in range(runs):
             for place, (subject, process) in enumerate(zip(subjects, processes, strict=True)):
                 samples[place].append(_run(subject, process, stub, warm_s, window_s))
+                alone += _counted(own.split(",")[:1])
+                together += _counted(own.split(","))
         replaced_ms = [_replaced_ms(processes[1]) for _ in range(KILLS)]
         for process in processes:
             process.stop()
         figures = [median_figures(found, stream=False) for found in samples]
         for subject, found, made in zip(subjects, samples, figures, strict=True):
             subject.verify(None if made.errors else int(sum(sample["completed"] for sample in found)))
-    return Scaling(figures[0], figures[1], replaced_ms, len(own.split(",")), shared=own == others)
+    machine_times = WORKERS * statistics.median(alone) / statistics.median(together)
+    return Scaling(figures[0], figures[1], replaced_ms, len(own.split(",")), own == others, machine_times)
 
 
 def _run(subject: JoyToken, process: Process, stub: Stub, warm_s: float, window_s: float) -> dict[str, float]:
@@ -157,6 +177,13 @@ def _run(subject: JoyToken, process: Process, stub: Stub, warm_s: float, window_
     if sample["errors"] >= sample["completed"]:
         raise BenchError(f"{subject.workers} workers gave no good answer:\n{complaint}\n{process.said()}")
     return sample
+
+
+def _counted(cores: list[str]) -> list[float]:
+    """Count on each of these cores at once; gives the CPU seconds that each took."""
+    command = (sys.executable, "-c", COUNTING)
+    counting = [subprocess.Popen(pinned(core, command), stdout=subprocess.PIPE, text=True) for core in cores]
+    return [float(one.communicate(timeout=WAIT_SECONDS_MAX)[0]) for one in counting]
 
 
 def _replaced_ms(process: Process) -> float:
