@@ -11,7 +11,8 @@ ARGS   ?=
 
 # Where the wheel is put to the test: what a user meets first, and what could differ once it is installed, such as files
 # that a package lacks. The rest is the same code, and `make test` runs it from the clone.
-INSTALLED_TESTS := $(wildcard tests/house/test_installed.py tests/config tests/cli/test_init.py tests/cli/test_serve.py \
+INSTALLED_TESTS := $(wildcard tests/house/test_installed.py tests/config \
+    $(addprefix tests/cli/test_,init.py serve.py providers.py local.py models.py db.py) \
     tests/store/test_open.py tests/store/test_migrate.py tests/store/test_schema.py \
     tests/journeys/test_first_start.py tests/journeys/test_contract_chat.py tests/journeys/test_workers.py)
 NPM_TESTS       := tests/sdk/typescript

@@ -136,8 +136,8 @@ func (p *JoyTokenProvider) model() string {
 	return p.Model
 }
 
-// governed puts on the context the call's names, and what becomes of it when nobody waits for it any more. A durable call is
-// finished by the gateway, so that whoever resumes the run gets the answer that was paid for. Any other ends with its
+// governed puts on the context the call's names, and what becomes of it when nobody waits for it any more. A durable call
+// is finished by the gateway, so that whoever resumes the run gets the answer that was paid for. Any other ends with its
 // caller, unless the client would make it again and then wants that answer.
 func (r ModelRequest) governed(ctx context.Context, client *joytoken.Client) context.Context {
 	options := joytoken.CallOptions{IdempotencyKey: r.IdempotencyKey, Run: r.Run}

@@ -42,9 +42,10 @@ def call_headers(request: ModelRequest, max_retries: int) -> dict[str, str]:
     A durable call is finished by the gateway, so that whoever resumes the run gets the answer that was paid for. Any
     other ends with its caller, unless the client would make it again and then wants that answer.
     """
+    on_disconnect = None if max_retries > 0 else "stop"
     named = {
         "Idempotency-Key": request.idempotency_key,
-        "X-JoyToken-On-Disconnect": "finish" if request.durable else None if max_retries > 0 else "stop",
+        "X-JoyToken-On-Disconnect": "finish" if request.durable else on_disconnect,
     }
     headers = {name: value for name, value in named.items() if value is not None}
     run = request.run
