@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from joytoken.store.clock import lend_clock
 from joytoken.store.postgres import Turn, passing, postgres_engine, take_turn, to_be_retried
+from joytoken.store.statement import run_text
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -170,7 +171,7 @@ def _engine(url: str, busy_ms: int) -> sa.Engine:
         lend_clock(raw)
 
     def begin(conn: sa.Connection) -> None:
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(_WRITE) else "BEGIN")
+        run_text(conn, "BEGIN IMMEDIATE" if conn.get_execution_options().get(_WRITE) else "BEGIN")
 
     sa.event.listen(engine, "connect", connected)
     sa.event.listen(engine, "begin", begin)

@@ -16,6 +16,7 @@ from joytoken.domain.money import AMOUNT_MAX
 from joytoken.store.outbox import tell_low_balance
 from joytoken.store.postgres import Turn, take_turn
 from joytoken.store.schema import account, ledger_entry, ledger_tx
+from joytoken.store.statement import Listing, Statement
 
 _ISSUED_MAX = 2**62  # nanocredits: half of what a column holds
 GENESIS = b"\0" * 32
@@ -24,21 +25,23 @@ _encode = msgspec.json.Encoder().encode
 # Sequence, account, amount, balance after, version.
 Entry = tuple[int, str, int, int, int]
 
-_head = sa.select(ledger_tx.c.id, ledger_tx.c.hash).order_by(ledger_tx.c.id.desc()).limit(1)
-_rows = (
-    sa.select(
-        *(account.c[name] for name in ("id", "balance", "leased", "credit_limit", "version")),
-        *(account.c[name] for name in ("mixed", "due_us", "low_balance")),
+_head = Statement(sa.select(ledger_tx.c.id, ledger_tx.c.hash).order_by(ledger_tx.c.id.desc()).limit(1))
+_rows = Listing(
+    lambda names: (
+        sa.select(
+            *(account.c[name] for name in ("id", "balance", "leased", "credit_limit", "version")),
+            *(account.c[name] for name in ("mixed", "due_us", "low_balance")),
+        )
+        .where(account.c.id.in_(names))
+        .order_by(account.c.id)
+        .with_for_update()
     )
-    .where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
-    .order_by(account.c.id)
-    .with_for_update()
 )
 # Those that what was issued was put aside to.
 _aside = sa.select(sa.func.count()).where(account.c.id > f"{QUOTA_ISSUED}:", account.c.id < f"{QUOTA_ISSUED};")
-_add_tx = sa.insert(ledger_tx)
-_add_entries = sa.insert(ledger_entry)
-_save = (
+_add_tx = Statement(sa.insert(ledger_tx), ledger_tx.c.keys())
+_add_entries = Statement(sa.insert(ledger_entry), ledger_entry.c.keys())
+_save = Statement(
     sa.update(account)
     .where(account.c.id == sa.bindparam("of"))
     .values(balance=sa.bindparam("b"), leased=sa.bindparam("l"), version=sa.bindparam("v"))
@@ -77,7 +80,7 @@ def lock_chain(conn: sa.Connection) -> None:
 def lock_accounts(conn: sa.Connection, names: Iterable[str]) -> dict[str, Standing]:
     """Lock the rows of these accounts that exist, in sorted order. The platform's are made where they are not there."""
     wanted = sorted(set(names))
-    found = {row[0]: Standing(*row) for row in conn.execute(_rows, {"ids": wanted})}
+    found = {row[0]: Standing(*row) for row in _rows.rows(conn, wanted)}
     lacking = [name for name in wanted if name not in found and account_kind(name) == "platform"]
     for name in lacking:
         open_account(conn, name)
@@ -129,7 +132,7 @@ def save(conn: sa.Connection, standings: Iterable[Standing]) -> None:
         for s in sorted(standings, key=lambda s: s.account)
     ]
     if rows:
-        conn.execute(_save, rows)
+        _save.run_many(conn, rows)
 
 
 def tx_hash(
@@ -178,19 +181,19 @@ def post(
             ):
                 low.append(standing)
             entries.append((len(entries), name, amount, standing.balance, standing.version))
-    last = conn.execute(_head).first()
+    last = _head.row(conn)
     tx_id, prev = (last[0] + 1, bytes(last[1])) if last is not None else (1, GENESIS)
     made = tx_hash(prev, tx_id, kind, batch, key, actor, reason, terms, at_us, entries)
-    conn.execute(
-        _add_tx,
+    _add_tx.run(
+        conn,
         {
             "id": tx_id, "kind": kind, "batch": batch, "idempotency_key": key, "actor": actor, "reason": reason,
             "terms": terms, "at_us": at_us, "prev_hash": prev, "hash": made,
         },
     )  # fmt: skip
     if entries:
-        conn.execute(
-            _add_entries,
+        _add_entries.run_many(
+            conn,
             [
                 {"tx": tx_id, "seq": seq, "account": name, "amount": amount, "balance_after": after, "version": version}
                 for seq, name, amount, after, version in entries

@@ -17,6 +17,7 @@ from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, Set
 from joytoken.store.postgres import to_be_retried
 from joytoken.store.record import record_row
 from joytoken.store.schema import account, incident, lease, worker
+from joytoken.store.statement import Listing, Statement
 from joytoken.store.usage_insert import insert_records
 from joytoken.store.usage_lost import Lost, refuse_lost
 from joytoken.store.usage_months import Months, is_missing_table
@@ -25,7 +26,8 @@ _RECALL_US = 1_000_000  # how long a grant that fell short asks other workers fo
 
 _worker_seen = sa.select(worker.c.epoch, worker.c.state, worker.c.applied_seq).where(worker.c.id == sa.bindparam("of"))
 WORKER_ROW = _worker_seen.with_for_update()
-_beat = (
+_fence_row = Statement(WORKER_ROW)
+_beat = Statement(
     sa.update(worker)
     .where(worker.c.id == sa.bindparam("of"))
     .values(
@@ -48,20 +50,22 @@ _settled = (
 _recalls = sa.select(account.c.id).where(
     account.c.recall_until_us > sa.literal_column("0"), account.c.recall_until_us > now_us()
 )
-_recalled = _recalls.where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
-_recall = sa.update(account).where(account.c.id == sa.bindparam("of")).values(recall_until_us=now_us() + _RECALL_US)
-_there = sa.select(account.c.id).where(account.c.id.in_(sa.bindparam("ids", expanding=True)))
+_all_recalled = Statement(_recalls)
+_recalled = Listing(lambda names: _recalls.where(account.c.id.in_(names)))
+_recall = Statement(
+    sa.update(account).where(account.c.id == sa.bindparam("of")).values(recall_until_us=now_us() + _RECALL_US)
+)
+_there = Listing(lambda names: sa.select(account.c.id).where(account.c.id.in_(names)))
 _mine = sa.and_(lease.c.worker == sa.bindparam("who"), lease.c.epoch == sa.bindparam("in_epoch"))
 _my_leases = sa.select(lease.c.account, lease.c.outstanding).where(_mine)
-_my_leases_of = _my_leases.where(lease.c.account.in_(sa.bindparam("ids", expanding=True)))
-_raise_lease = (
+_my_leases_of = Listing(lambda names: _my_leases.where(lease.c.account.in_(names)))
+_add_lease = Statement(sa.insert(lease), ("account", "worker", "epoch", "outstanding"))
+_raise_lease = Statement(
     sa.update(lease)
     .where(_mine, lease.c.account == sa.bindparam("of"))
     .values(outstanding=lease.c.outstanding + sa.bindparam("by"))
 )
-_drop_empty = sa.delete(lease).where(
-    _mine, lease.c.account.in_(sa.bindparam("ids", expanding=True)), lease.c.outstanding == 0
-)
+_drop_empty = Listing(lambda names: sa.delete(lease).where(_mine, lease.c.account.in_(names), lease.c.outstanding == 0))
 
 
 class _Repeated(Exception):
@@ -175,9 +179,8 @@ class WorkerLedger:
                 for want, _, _ in sorted(wants, key=lambda item: item[0].account):
                     if want.limit is not None and want.account not in standings and self._may_open(conn, want, at_us):
                         standings[want.account] = _open_quota(conn, want.account, want.limit, at_us)
-            mine_of = {"who": worker_id, "in_epoch": epoch, "ids": names}
-            mine = {row[0]: row[1] for row in conn.execute(_my_leases_of, mine_of)}
-            recalled = {row[0] for row in conn.execute(_recalled, {"ids": names})}
+            mine = dict(_my_leases_of.rows(conn, names, {"who": worker_id, "in_epoch": epoch}))
+            recalled = {row[0] for row in _recalled.rows(conn, names)}
             answers, changed = [], []
             for want, need, target in wants:
                 standing = standings.get(want.account)
@@ -191,7 +194,7 @@ class WorkerLedger:
                     changed.append(standing)
                     _lend(conn, worker_id, epoch, want.account, amount, known=want.account in mine)
                 if amount < need and elsewhere:
-                    conn.execute(_recall, {"of": want.account})
+                    _recall.run(conn, {"of": want.account})
                 answers.append(Granted(want.account, amount, max(standing.available, 0), elsewhere))
             save(conn, changed)
             return answers
@@ -238,8 +241,8 @@ class WorkerLedger:
                     settles = sifted(conn, settles, returns, batch.at_us)
                 self._apply(conn, worker_id, epoch, settles, returns, batch)
                 applied = batch.upto
-            conn.execute(_beat, {"of": worker_id, "seq": applied, "at": batch.at_us, "lease": batch.lease_us})
-            return Flushed(applied, tuple([row[0] for row in conn.execute(_recalls)]))
+            _beat.run(conn, {"of": worker_id, "seq": applied, "at": batch.at_us, "lease": batch.lease_us})
+            return Flushed(applied, tuple([row[0] for row in _all_recalled.rows(conn)]))
 
     def _apply(
         self,
@@ -277,10 +280,10 @@ class WorkerLedger:
         mine = {"who": worker_id, "in_epoch": epoch}
         if names:
             changes = [{**mine, "of": name, "by": -charges.get(name, 0) - returns.get(name, 0)} for name in names]
-            if conn.execute(_raise_lease, changes).rowcount != len(changes):
+            if _raise_lease.run_many(conn, changes) != len(changes):
                 raise LeaseGone(f"a batch of {worker_id}/{epoch} speaks of a lease that is not there")
         if returns:
-            conn.execute(_drop_empty, {**mine, "ids": sorted(returns)})
+            _drop_empty.run(conn, sorted(returns), mine)
 
     def _into_months(self, batch: Batch, write: Callable[[Lost], Flushed]) -> Flushed:
         """Write a batch whose months are there, but for those that were dropped: again where that was just now."""
@@ -316,7 +319,7 @@ def return_leases(conn: sa.Connection, worker_id: str, epoch: int) -> dict[str, 
 
 
 def _fence(conn: sa.Connection, worker_id: str, epoch: int, state: WorkerState) -> int:
-    row = conn.execute(WORKER_ROW, {"of": worker_id}).first()
+    row = _fence_row.row(conn, {"of": worker_id})
     if row is None or row[0] != epoch or row[1] != state:
         raise WorkerFenced(f"epoch {epoch} of {worker_id} is not {state} any more")
     return int(row[2])
@@ -337,7 +340,7 @@ def _share(available: int, need: int, target: int) -> int:
 def _to_be_opened(conn: sa.Connection, wants: Sequence[tuple[Want, int, int]]) -> bool:
     """Whether an account is not there that a grant opens. Once there, an account stays."""
     names = {want.account for want, _, _ in wants if want.limit is not None}
-    return bool(names) and len(conn.execute(_there, {"ids": sorted(names)}).all()) < len(names)
+    return bool(names) and len(_there.rows(conn, sorted(names))) < len(names)
 
 
 def _open_quota(conn: sa.Connection, name: str, limit: int, at_us: int) -> Standing:
@@ -356,7 +359,7 @@ def _open_quota(conn: sa.Connection, name: str, limit: int, at_us: int) -> Stand
 
 def _lend(conn: sa.Connection, worker_id: str, epoch: int, name: str, amount: int, *, known: bool) -> None:
     if known:
-        conn.execute(_raise_lease, {"who": worker_id, "in_epoch": epoch, "of": name, "by": amount})
+        _raise_lease.run(conn, {"who": worker_id, "in_epoch": epoch, "of": name, "by": amount})
     else:
         row = {"account": name, "worker": worker_id, "epoch": epoch, "outstanding": amount}
-        conn.execute(sa.insert(lease), row)
+        _add_lease.run(conn, row)

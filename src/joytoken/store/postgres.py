@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from joytoken.store.statement import run_text
+
 STATEMENT_MS = 30_000  # the longest statement; a migration and a proof have no bound
 # The longest pause within a transaction. A process that stands still in one keeps everybody else from its locks, and
 # they must not lose their leases' deadline by that.
@@ -45,7 +47,7 @@ class Turn(IntEnum):
 def take_turn(conn: sa.Connection, turn: Turn) -> None:
     """Wait for a turn, which lasts to the end of the transaction. SQLite has one writer anyway: nothing to do."""
     if conn.dialect.name != "sqlite":
-        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCKS}, {int(turn)})")
+        run_text(conn, f"SELECT pg_advisory_xact_lock({_LOCKS}, {int(turn)})")
 
 
 def unbounded(conn: sa.Connection) -> None:

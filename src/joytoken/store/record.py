@@ -47,7 +47,7 @@ def insert_places(without: tuple[int, ...]) -> tuple[int, ...]:
 
 @functools.cache
 def usage_insert_sql(table: str, rows: int = 1, without: tuple[int, ...] = (), *, numbered: bool = False) -> str:
-    """The insert of so many usage records into a month's table on SQLite, for `exec_driver_sql`.
+    """The insert of so many usage records into a month's table on SQLite, for `run_text`.
 
     Its parameters are the values at `insert_places(without)` of their `record_row` tuples, one after the other;
     `numbered`: each with its arrival number before it, which else is the one after the table's greatest. A record that

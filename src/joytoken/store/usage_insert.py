@@ -15,6 +15,7 @@ from joytoken.store.record import (
     usage_insert_json,
     usage_insert_sql,
 )
+from joytoken.store.statement import run_text, select_text
 from joytoken.store.usage_months import LAST_SEQ, Months, month_of, table_of
 
 _INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
@@ -29,15 +30,15 @@ def insert_records(conn: sa.Connection, rows: Rows, months: Months) -> int:
     table = months.table([row[STARTED] for row in rows])
     if conn.dialect.name != "sqlite":
         if table is not None:
-            return conn.exec_driver_sql(_json(table), (rows_json(rows),)).rowcount
-        drawn = sorted(conn.exec_driver_sql(_NEXT, (len(rows),)).scalars())
+            return run_text(conn, _json(table), (rows_json(rows),))
+        drawn = sorted([row[0] for row in select_text(conn, _NEXT, (len(rows),))])
         return sum(
-            conn.exec_driver_sql(_json(name, numbered=True), (rows_json(part, numbers),)).rowcount
+            run_text(conn, _json(name, numbered=True), (rows_json(part, numbers),))
             for name, numbers, part in _by_month(drawn, rows)
         )
-    last = int(conn.exec_driver_sql(LAST_SEQ).scalar_one())
+    last = int(select_text(conn, LAST_SEQ)[0][0])
     # Where the table has the last one, SQLite numbers on by itself, which costs a microsecond less for each record.
-    if table is not None and conn.exec_driver_sql(f"SELECT max(ingest_seq) FROM {table}").scalar_one() == last:  # noqa: S608
+    if table is not None and select_text(conn, f"SELECT max(ingest_seq) FROM {table}")[0][0] == last:  # noqa: S608
         return _insert(conn, table, rows)
     numbers = range(last + 1, last + 1 + len(rows))
     return sum(_insert(conn, name, part, own) for name, own, part in _by_month(numbers, rows))
@@ -66,6 +67,6 @@ def _insert(conn: sa.Connection, table: str, rows: Rows, numbers: Sequence[int] 
         while len(rows) - at >= size:
             text = usage_insert_sql(table, size, without, numbered=bool(numbers))
             part = tuple(values[at * width : (at + size) * width])
-            new += conn.exec_driver_sql(text, part).rowcount
+            new += run_text(conn, text, part)
             at += size
     return new
