@@ -1,13 +1,17 @@
 """Limits that hold over many workers: each has a mapping of its own of the same rows."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from joytoken.domain.apikey import Policy
 from joytoken.domain.errors import RateLimited
+from joytoken.gateway.limiter import Limiter
 from joytoken.gateway.limiter_shared import SharedLimits
 
 SLOTS, KEYS_MAX = 3, 4
@@ -81,6 +85,56 @@ def test_what_a_dead_worker_had_under_way_is_forgotten(workers, memory):
     assert served(other, 100.0) == ""
 
 
+def test_who_takes_a_slot_over_goes_on_with_what_was_given_back(workers, memory):
+    one, other, _ = limiters(workers, tokens_per_minute=100)
+    one.leave(one.enter(100.0, 80), 10)
+    with SharedLimits(memory, SLOTS, KEYS_MAX) as supervisor:
+        supervisor.forget(0)
+    with SharedLimits(memory, SLOTS, KEYS_MAX, 0) as successor:
+        (next_one,) = limiters([successor], tokens_per_minute=100)
+        next_one.leave(next_one.enter(100.0, 50), 20)  # 100 less 10 less 20
+        assert served(other, 100.0, 71) == "tokens_per_minute"
+        assert served(other, 100.0, 70) == ""
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, SLOTS - 1),
+        st.booleans(),  # in or out
+        st.integers(0, 90),  # tokens
+        st.sampled_from((0.0, 0.0, 0.5, 7.0)),  # seconds later
+    ),
+    max_size=60,
+)
+
+
+@given(steps=STEPS)
+def test_all_workers_together_are_one_limiter(steps):
+    policy = Policy(requests_per_minute=12, tokens_per_minute=240, concurrency=5)  # 4 a second: exact in floats
+    descriptor = os.memfd_create("limits")
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, descriptor)
+        made = [
+            stack.enter_context(SharedLimits(descriptor, SLOTS, KEYS_MAX, slot)).limiter("key-a")
+            for slot in range(SLOTS)
+        ]
+        alone = Limiter()
+        for each in (*made, alone):
+            each.configure(policy)
+        now, under_way = 100.0, []
+        for slot, coming, tokens, later in steps:
+            now += later
+            if coming:
+                said = served(made[slot], now, tokens)
+                assert said == served(alone, now, tokens)
+                if not said:
+                    under_way.append((slot, min(tokens, 240)))
+            elif under_way:
+                at, reserved = under_way.pop(0)
+                made[at].leave(reserved, tokens)
+                alone.leave(reserved, tokens)
+
+
 def test_a_limit_that_comes_and_goes_counts_what_is_under_way(workers):
     one, other, _ = limiters(workers)
     one.enter(100.0, 0)
@@ -105,6 +159,7 @@ PROGRAM = """
 import sys
 from joytoken.domain.apikey import Policy
 from joytoken.domain.errors import RateLimited
+from joytoken.gateway.limiter import Limiter
 from joytoken.gateway.limiter_shared import SharedLimits
 limiter = SharedLimits(int(sys.argv[1]), 3, 4, int(sys.argv[2])).limiter("key-a")
 limiter.configure(Policy(requests_per_minute=1000))

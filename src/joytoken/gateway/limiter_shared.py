@@ -1,8 +1,10 @@
 """Rate limits that hold across the workers of a gateway: one row of shared memory for each key that has any.
 
-The rows lie in a file without a name that the supervisor makes and every worker maps. A worker changes a row under a
-record lock on it, which the system frees with the process that has it, however that ends. How many requests are under
-way is counted by slot, so that what a dead worker had under way can be taken back. Keys without limits cost nothing.
+The rows lie in a file without a name that the supervisor makes and every worker maps. A worker counts a request in
+under a record lock on the row, which the system frees with the process that has it, however that ends. What it counts
+out goes without a lock into cells of its slot that nobody else writes, and that every count in adds up: how many of its
+requests are under way, so that what a dead worker had under way can be taken back, and how many tokens it has given
+back since ever. Keys without limits cost nothing.
 """
 
 import fcntl
@@ -18,10 +20,10 @@ from joytoken.domain.apikey import Policy
 from joytoken.gateway.limiter import Limiter
 
 _HEAD_BYTES = 64
-_COUNT = struct.Struct("<Q")  # rows in use
+_CELL = struct.Struct("@q")  # native: read and written at once, so nobody sees half of one
 _TAG_BYTES = 16
-_ROW = struct.Struct("<qqddd")  # rpm, tpm (-1: none), requests and tokens in their buckets, when they were filled
-_UNDER_WAY = struct.Struct("<i")
+# rpm, tpm (-1: none), requests and tokens in their buckets, when they were filled, tokens given back that are in them
+_ROW = struct.Struct("@qqdddq")
 _SLOTS_AT = _TAG_BYTES + _ROW.size
 _log = logging.getLogger(__name__)
 
@@ -33,8 +35,9 @@ class SharedLimits:
         self._descriptor = descriptor
         self._keys_max = keys_max
         self.slot = slot
-        self.row_bytes = -(-(_SLOTS_AT + slots * _UNDER_WAY.size) // 8) * 8
-        self.slots = struct.Struct(f"<{slots}i")
+        self.slots = slots
+        self.cells = struct.Struct(f"@{2 * slots}q")  # of a row: of each slot its requests under way, then its tokens
+        self.row_bytes = _SLOTS_AT + self.cells.size
         size = _HEAD_BYTES + keys_max * self.row_bytes
         if os.fstat(descriptor).st_size < size:
             os.ftruncate(descriptor, size)
@@ -56,8 +59,8 @@ class SharedLimits:
     def forget(self, slot: int) -> None:
         """Nothing is under way in this slot: its worker has ended."""
         for number in range(self._count()):
-            at = _HEAD_BYTES + number * self.row_bytes + _SLOTS_AT + slot * _UNDER_WAY.size
-            _UNDER_WAY.pack_into(self.memory, at, 0)
+            at = _HEAD_BYTES + number * self.row_bytes + _SLOTS_AT + slot * _CELL.size
+            _CELL.pack_into(self.memory, at, 0)
 
     def lock(self, at: int) -> None:
         """Wait for the turn on a row."""
@@ -68,7 +71,7 @@ class SharedLimits:
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, at)
 
     def _count(self) -> int:
-        return int(_COUNT.unpack_from(self.memory, 0)[0])
+        return int(_CELL.unpack_from(self.memory, 0)[0])  # rows in use
 
     def _row_of(self, tag: bytes) -> int | None:
         """Where a key's row is, made where there is none; None where there is no room."""
@@ -83,8 +86,8 @@ class SharedLimits:
             if tag not in self._rows and count < self._keys_max:
                 at = _HEAD_BYTES + count * self.row_bytes
                 self.memory[at : at + _TAG_BYTES] = tag
-                _ROW.pack_into(self.memory, at + _TAG_BYTES, -1, -1, 0.0, 0.0, 0.0)
-                _COUNT.pack_into(self.memory, 0, count + 1)
+                _ROW.pack_into(self.memory, at + _TAG_BYTES, -1, -1, 0.0, 0.0, 0.0, 0)
+                _CELL.pack_into(self.memory, 0, count + 1)
                 self._rows[tag] = at
         finally:
             self.unlock(0)
@@ -99,56 +102,67 @@ class SharedLimits:
 class SharedLimiter(Limiter):
     """The rates of one key, in all workers."""
 
-    __slots__ = ("_at_row", "_limited", "_own", "_shared")
+    __slots__ = ("_at_row", "_limited", "_own", "_returned", "_returned_at", "_shared", "_under_way_at")
 
     def __init__(self, shared: SharedLimits, at: int) -> None:
         super().__init__()
         self._shared = shared
         self._at_row = at
+        self._under_way_at = at + _SLOTS_AT + shared.slot * _CELL.size
+        self._returned_at = self._under_way_at + shared.slots * _CELL.size
         self._own = 0  # under way in this worker
+        # By this slot, since ever: also by workers that had it before.
+        self._returned = int(_CELL.unpack_from(shared.memory, self._returned_at)[0])
         self._limited = False
 
     def configure(self, policy: Policy) -> None:
         """Take over the limits of a policy; the first worker that does so fills the bucket."""
-        self._load()
+        returned = self._load()
         try:
             super().configure(policy)
             self._limited = not (self.rpm is None and self.tpm is None and self.concurrency is None)
         finally:
-            self._save()
+            self._save(returned)
 
     def enter(self, now: float, estimate: int) -> int:
         if not self._limited:
             self._own += 1
             return 0
-        self._load()
+        returned = self._load()
         try:
             reserved = super().enter(now, estimate)
             self._own += 1
         finally:
-            self._save()
+            self._save(returned)
         return reserved
 
     def leave(self, reserved: int, used: int) -> None:
         self._own -= 1
         if self._limited:
-            self._load()
-            super().leave(reserved, used)
-            self._save()
+            memory = self._shared.memory
+            if reserved != used:
+                self._returned += reserved - used
+                _CELL.pack_into(memory, self._returned_at, self._returned)
+            _CELL.pack_into(memory, self._under_way_at, self._own)
 
-    def _load(self) -> None:
+    def _load(self) -> int:
+        """Take the turn on the row and read it; gives all tokens ever given back, which are in the bucket now."""
         shared, at = self._shared, self._at_row
         shared.lock(at)
-        rpm, tpm, self._requests, self._tokens, self._at = _ROW.unpack_from(shared.memory, at + _TAG_BYTES)
+        rpm, tpm, self._requests, tokens, self._at, seen = _ROW.unpack_from(shared.memory, at + _TAG_BYTES)
         self.rpm = None if rpm < 0 else rpm
         self.tpm = None if tpm < 0 else tpm
-        self.under_way = sum(shared.slots.unpack_from(shared.memory, at + _SLOTS_AT))
+        cells = shared.cells.unpack_from(shared.memory, at + _SLOTS_AT)
+        self.under_way = sum(cells[: shared.slots])
+        returned = int(sum(cells[shared.slots :]))
+        self._tokens = tokens + returned - seen
+        return returned
 
-    def _save(self) -> None:
+    def _save(self, returned: int) -> None:
         shared, at = self._shared, self._at_row
         rpm = -1 if self.rpm is None else self.rpm
         tpm = -1 if self.tpm is None else self.tpm
         memory = shared.memory
-        _ROW.pack_into(memory, at + _TAG_BYTES, rpm, tpm, self._requests, self._tokens, self._at)
-        _UNDER_WAY.pack_into(memory, at + _SLOTS_AT + shared.slot * _UNDER_WAY.size, self._own)
+        _ROW.pack_into(memory, at + _TAG_BYTES, rpm, tpm, self._requests, self._tokens, self._at, returned)
+        _CELL.pack_into(memory, self._under_way_at, self._own)
         shared.unlock(at)
