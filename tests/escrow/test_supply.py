@@ -60,7 +60,7 @@ async def test_what_was_given_back_is_counted_at_the_store(store, tmp_path):
     await escrow.flush_now()
     lease = escrow._leases[WALLET]
     assert lease.free > 0
-    escrow._give_back([WALLET])
+    escrow.recalled([WALLET])
     await escrow.flush_now()
     assert (lease.free, lease.returning, lease.left()[0]) == (0, 0, 7_000)
     await escrow.stop()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from joytoken.escrow.terms import EscrowSettings, Short
@@ -54,3 +55,22 @@ async def test_what_lies_idle_at_one_worker_is_there_for_another_at_once(store, 
     for escrow in (one, other):
         await escrow.stop()
     assert row(store.ledger).balance == 0
+
+
+async def test_who_needs_money_is_heard_between_flushes(store, tmp_path):
+    """A worker with free leases asks who else needs them, and brings nothing to the store for that."""
+    fund(store.ledger, 400 * HOLD)
+    slow = msgspec.structs.replace(SETTINGS, flush_ms=60_000, heartbeat_ms=60_000, idle_ms=60_000)
+    one = await an_escrow(store.ledger, tmp_path / "0", slow, worker="host:0")
+    other = await an_escrow(store.ledger, tmp_path / "1", SETTINGS, worker="host:1")
+    settle(one, await one.hold(a_record(0), wants(), HOLD, 0), HOLD)
+    await asyncio.sleep(10 * SETTINGS.recall_ms / 1000)
+    assert (one.stats().flushes, row(store.ledger).balance) == (0, 400 * HOLD)
+    free = one.stats().free
+    assert free
+    hold = await other.hold(a_record(1), wants(), 400 * HOLD - HOLD - free // 2, 0)
+    assert one.stats().free < free
+    settle(other, hold, HOLD)
+    for escrow in (one, other):
+        await escrow.stop()
+    assert row(store.ledger).balance == 398 * HOLD

@@ -67,7 +67,7 @@ class Stepper(Flusher):
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
         self._clock = self._loop.time
-        self._flushed_at = self._clock()
+        self._flushed_at = self._heard_at = self._clock()
 
     def start(self) -> None:
         pass

@@ -6,10 +6,11 @@ the loop. So no lock is taken on the loop's side, and every integer of a lease h
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from joytoken.domain.ledger import Granted, Want
@@ -30,6 +31,9 @@ class Loopside(Protocol):
 
     def acknowledged(self, batch: Batch, flushed: Flushed, sent: float) -> None:
         """The store has a batch. `sent`: the monotonic second before it was sent."""
+
+    def recalled(self, accounts: Sequence[str]) -> None:
+        """Others need what is free of these accounts."""
 
     def refused(self, failure: Exception) -> None:
         """The store did not take a batch; unless this worker is fenced, it is sent again."""
@@ -76,7 +80,7 @@ class Flusher:
         self._compare = False
         self._frozen: Batch | None = None
         self._retry_s = 0.0
-        self._flushed_at = clock()  # or tried
+        self._flushed_at = self._heard_at = clock()  # or tried
         self._due: float | None = None
         self._give_up: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"joytoken-flush-{worker}", daemon=True)
@@ -145,24 +149,41 @@ class Flusher:
                 return None
         self._due = due = self._when(now, work=work)
         if now < due:
-            return due - now
+            hear = self._when_to_hear()
+            if now < hear:
+                return min(due, hear) - now
+            self._hear()
+            self._heard_at = self._clock()
+            return 0.0
         self._urgent, self._beat, self._due = False, False, None
         self._flush()
-        self._flushed_at = self._clock()
+        self._flushed_at = self._heard_at = self._clock()
         return 0.0
 
     def _when(self, now: float, *, work: bool) -> float:
-        """When to speak to the store next."""
+        """When to bring something to the store next, or only that this worker lives."""
         settings, flushed_at = self._settings, self._flushed_at
         if not work:
-            quiet_ms = settings.recall_ms if self.attentive and not self._retry_s else settings.heartbeat_ms
+            quiet_ms = settings.recall_ms if self._compare and not self._retry_s else settings.heartbeat_ms
             return now if self._beat and not self._retry_s else flushed_at + quiet_ms / 1000
         if self._retry_s and not self._stopping:
             return flushed_at + self._retry_s
         if self._urgent or self._stopping or len(self.settles) >= settings.flush_records:
             return now if not self._retry_s else flushed_at + _FIRST_RETRY_S
-        flush_s = min(settings.flush_ms, settings.recall_ms) / 1000  # with the settles goes what others want back
+        flush_s = settings.flush_ms / 1000
         return now + flush_s if self._due is None or self._due > now + flush_s else self._due
+
+    def _when_to_hear(self) -> float:
+        """When to ask the store next what others need. Each flush tells it, too."""
+        return self._heard_at + self._settings.recall_ms / 1000 if self.attentive and not self._retry_s else math.inf
+
+    def _hear(self) -> None:
+        try:
+            accounts = self._ledger.recalls()
+        except Exception:  # noqa: BLE001 - whatever it was, the next flush meets it too, and tells
+            return
+        if accounts:
+            self._tell(self._escrow.recalled, accounts)
 
     def _freeze(self) -> Batch:
         """Take what is there, as one batch that stays as it is until the store has it."""

@@ -179,8 +179,24 @@ class Supply(Holds):
                 self._closed = None
             return
         if flushed.recalls:
-            self._give_back(flushed.recalls)
+            self.recalled(flushed.recalls)
         self._refill(batch.charges)
+
+    def recalled(self, accounts: Sequence[str]) -> None:
+        """Others need what is free of these accounts: give it back."""
+        if self._closed is not None:
+            return
+        now = self._clock()
+        parts: dict[str, int] = {}
+        for account in accounts:
+            lease = self._leases.get(account)
+            if lease is not None:
+                lease.strict_until = now + _RECALLED_S
+                if lease.free:  # who waits here cannot use it: something else is missing, or it is too little
+                    parts[account] = lease.free
+        self._return(parts)
+        if parts:
+            self._flusher.hurry()
 
     def refused(self, failure: Exception) -> None:
         """The store did not take a batch. A fenced worker admits nothing more; its journal keeps what it lacks."""
@@ -214,19 +230,6 @@ class Supply(Holds):
                 low.append(lease)
         if low:
             self._ask(low)
-
-    def _give_back(self, accounts: Sequence[str]) -> None:
-        now = self._clock()
-        parts: dict[str, int] = {}
-        for account in accounts:
-            lease = self._leases.get(account)
-            if lease is not None:
-                lease.strict_until = now + _RECALLED_S
-                if lease.free:  # who waits here cannot use it: something else is missing, or it is too little
-                    parts[account] = lease.free
-        self._return(parts)
-        if parts:
-            self._flusher.hurry()
 
     def _return(self, parts: dict[str, int]) -> None:
         """Hand free parts back. Numbered by the journal, so that the store takes each return once."""

@@ -31,7 +31,7 @@ class EscrowSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int = 2_000  # a lease is sized for so much of an account's spending
     lease_deadline_ms: int = 30_000  # admission stops when the store has not answered for so long
     heartbeat_ms: int = 5_000
-    recall_ms: int = 200  # with free leases, the store is heard at least this often: others may want them back
+    recall_ms: int = 200  # with free leases, the store is asked at least this often whether others want them back
     watch_ms: int = 1_000  # how often it is looked for siblings that died and for nodes that are lost
     abandon_ms: int = 600_000  # a lost node's leases stay reserved for so long after their deadline
     slot_wait_ms: int = 3_000  # how long a start waits for a sibling that recovers its slot

@@ -115,6 +115,11 @@ class WorkerLedger:
         with self._db.read() as conn:
             return {row[0]: row[1] for row in conn.execute(_my_leases, {"who": worker_id, "in_epoch": epoch})}
 
+    def recalls(self) -> tuple[str, ...]:
+        """Accounts that somebody needs more of than is free: what is leased and not used is to be given back now."""
+        with self._db.read() as conn:
+            return tuple([row[0] for row in _all_recalled.rows(conn)])
+
     def settled(self, request_ids: Iterable[str]) -> set[str]:
         """Which of these requests have their usage record already."""
         with self._db.read() as conn:
