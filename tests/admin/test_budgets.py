@@ -20,9 +20,9 @@ from joytoken.admin.runs import RunRef, show_run
 from joytoken.domain.errors import Conflict, InvalidRequest, NotFound
 from joytoken.domain.ledger import Want
 from joytoken.domain.record import Detail
+from joytoken.store.batch import Batch
 from joytoken.store.budgets import Run
 from joytoken.store.ledger import Ledger
-from joytoken.store.ledger_types import Batch
 from tests.admin.conftest import NOW_US
 from tests.admin.worlds import CREDIT, paid
 

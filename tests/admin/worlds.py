@@ -6,7 +6,7 @@ from joytoken.domain.ids import billing_id
 from joytoken.domain.ledger import Want, wallet_account
 from joytoken.domain.record import Attempt, Detail, Timings, UsageRecord, close_record
 from joytoken.domain.route import Candidate
-from joytoken.store.ledger_types import Batch
+from joytoken.store.batch import Batch
 from tests.admin.conftest import NOW_US
 
 CREDIT = 10**9

@@ -73,6 +73,8 @@ class Dies:
 
     def __getattr__(self, name):
         method = getattr(self.ledger, name)
+        if not callable(method):
+            return method
 
         def call(*args, **values):
             self.left -= 1

@@ -134,6 +134,10 @@ class Accidents:
         self.next = ""  # the accident of the next call: lost, unsent, crash-before, crash-after
         self.delayed: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []  # calls of the dead that are under way yet
 
+    @property
+    def sqlite(self) -> bool:
+        return bool(self.ledger.sqlite)
+
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any, **values: Any) -> Any:
             accident, self.next = self.next, ""

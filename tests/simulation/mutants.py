@@ -40,10 +40,10 @@ MUTANTS = (
     Mutant("settle cap", _HOLDS, "Holds.settle", "amount + min(cost - amount, free)", "cost"),
     Mutant("idempotence of settle", _HOLDS, "Holds.settle", "if outcome is not None:", "if False:"),
     Mutant("idempotence of top-up", _ORDERS, "earlier_act", "if tx is None:", "if True:"),
-    Mutant("replay skipped", _RECOVERY, "_file", "_read(replay, filing)", "{}"),
+    Mutant("replay skipped", _RECOVERY, "_Filing.settles", "self.bring(part.rows, part)", "pass"),
     Mutant(
         "open holds skipped", _RECOVERY, "_file",
-        "for row in _resolve(unsettled, max(replay.last_seq, applied), at_us):", "for row in ():",
+        "filing.bring(rows[start : start + BATCH_RECORDS])", "pass",
     ),
     Mutant("late charge not capped", _LATE, "_capped", "charged = min(charged, max(room, 0))", "pass"),
     Mutant("late records forgotten", _LATE, "LateLedger._flush_late", "if settles:", "if False:"),

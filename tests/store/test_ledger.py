@@ -3,15 +3,20 @@
 import threading
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from joytoken.domain.errors import Conflict
 from joytoken.domain.ledger import FUNDING, QUOTA_ISSUED, REVENUE, SHORTFALL, Want
+from joytoken.store.batch import prepare, sum_charges
 from joytoken.store.engine import StoreError
 from joytoken.store.ledger import Batch, Ledger, WorkerFenced
+from joytoken.store.ledger_types import Unprepared
 from joytoken.store.ledger_workers import _share
+from joytoken.store.record import record_row
+from joytoken.store.usage import UsageTable
 from tests.store.making import record
 
 W = "wallet:owner:standard"
@@ -325,3 +330,47 @@ def test_accounts_are_found_by_prefix(ledger):
 def test_an_owner_may_have_a_colon(ledger):
     top_up(ledger, account="wallet:a:b:premium")
     assert (row(ledger, "wallet:a:b:premium").owner_id, row(ledger, "wallet:a:b:premium").tier) == ("a:b", "premium")
+
+
+def made_ready(ledger, epoch, *settles):
+    """A batch of which only what an insert needs is known."""
+    prepared = prepare([record_row(found, "h:0", epoch, seq) for seq, _, _, found in settles], sqlite=ledger.sqlite)
+    return Batch(settles[-1][0], (), {}, 7, charges=sum_charges(settles), prepared=prepared)
+
+
+def test_a_batch_that_was_made_ready_is_written_as_it_is(ledger, database):
+    top_up(ledger)
+    epoch = a_worker(ledger)
+    ledger.claim("h:0")
+    settles = [a_settle(seq, charged=seq, shortfall=seq % 2) for seq in range(1, 9)]
+    batch = made_ready(ledger, epoch, *settles)
+    for _ in range(2):
+        assert ledger.flush("h:0", epoch, batch, recovering=True).applied_seq == 8
+    assert row(ledger).balance == 1_000 - 36
+    assert row(ledger, SHORTFALL).balance == -4
+    usage = UsageTable(database)
+    assert [usage.get(found.request_id) for _, _, _, found in settles] == [found for _, _, _, found in settles]
+
+
+@pytest.mark.parametrize("why", ["two months", "a known request", "beyond the watermark"])
+def test_what_cannot_be_written_as_it_is_ready_asks_for_the_settles(ledger, database, why):
+    top_up(ledger)
+    epoch = a_worker(ledger)
+    one, other = a_settle(1), a_settle(2)
+    if why == "two months":
+        other[3].started_us = one[3].started_us + 40 * 86_400_000_000
+    else:
+        ledger.flush("h:0", epoch, Batch(1, [a_settle(1, number=1 if why == "a known request" else 9)], {}, 6))
+    if why == "a known request":
+        one = a_settle(2, number=1)
+        other = a_settle(3)
+    ledger.claim("h:0")
+    before = row(ledger)
+    batch = made_ready(ledger, epoch, one, other)
+    with pytest.raises(Unprepared):
+        ledger.flush("h:0", epoch, batch, recovering=True)
+    assert row(ledger) == before
+    with_settles = msgspec.structs.replace(batch, settles=[one, other])
+    assert ledger.flush("h:0", epoch, with_settles, recovering=True).applied_seq == batch.upto
+    assert UsageTable(database).get(other[3].request_id) == other[3]
+    assert row(ledger).balance == 1_000 - 200

@@ -6,13 +6,16 @@ import sqlalchemy as sa
 from joytoken.domain.ledger import PLATFORM_ACCOUNTS, wallet_account
 from joytoken.domain.record import UsageRecord
 from joytoken.store import schema
+from joytoken.store.record import NULLABLE, RECORD_COLUMNS
 from tests.store import making
 
 
 def test_a_usage_record_is_a_row_field_by_field():
     columns = tuple(schema.usage_record.columns.keys())
     assert columns == ("ingest_seq", *UsageRecord.__struct_fields__, "worker", "epoch", "seq")
-    assert columns[1:] == schema.RECORD_COLUMNS
+    assert columns[1:] == RECORD_COLUMNS
+    nullable = {name for name, column in schema.usage_record.c.items() if column.nullable}
+    assert nullable == NULLABLE
 
 
 def test_every_constraint_has_a_name():

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from joytoken.domain.ledger import Want
+from joytoken.store.batch import PROVED
 from joytoken.store.engine import Database
 from joytoken.store.ledger import Batch, Ledger
-from joytoken.store.ledger_batch import PROVED
 from joytoken.store.schema import usage_record
 from tests.store.making import record
 

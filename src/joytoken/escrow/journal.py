@@ -258,26 +258,23 @@ class Replay:
 
     def encoded(self) -> Iterator[tuple[int, int, bytes]]:
         """Each whole record: its number, its kind, its body for `read_body`."""
-        for first, crc, data in self._segments:
+        unpack, pack, crc32 = _RECORD.unpack_from, _RECORD.pack, zlib.crc32
+        for first, header_crc, data in self._segments:
             if self.last_seq and first != self.last_seq + 1:
                 self.missing = True
-            yield from self._records(data, first, crc)
-
-    def _records(self, data: bytes | mmap.mmap, seq: int, header_crc: int) -> Iterator[tuple[int, int, bytes]]:
-        position, size = _HEADER_BYTES, len(data)
-        while position + _BODY_AT <= size:
-            length, crc, number, kind = _RECORD.unpack_from(data, position)
-            end = position + length
-            if length < _BODY_AT or end > size or number != seq:
-                return
-            head = _RECORD.pack(length, 0, number, kind)  # over its own place as zeros
-            body = data[position + _BODY_AT : end]
-            if zlib.crc32(body, zlib.crc32(head, header_crc)) != crc:
-                self.torn = True
-                return
-            yield number, kind, body
-            self.last_seq = seq
-            position, seq = end, seq + 1
+            position, size, seq = _HEADER_BYTES, len(data), first
+            while position + _BODY_AT <= size:
+                length, crc, number, kind = unpack(data, position)
+                end = position + length
+                if length < _BODY_AT or end > size or number != seq:
+                    break
+                body = data[position + _BODY_AT : end]
+                if crc32(body, crc32(pack(length, 0, number, kind), header_crc)) != crc:  # over its own place as zeros
+                    self.torn = True
+                    break
+                self.last_seq = seq
+                yield number, kind, body
+                position, seq = end, seq + 1
 
 
 def read_body(kind: int, data: bytes) -> Any:

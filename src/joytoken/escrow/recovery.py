@@ -9,18 +9,21 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
 from joytoken.domain.record import UsageRecord, close_record
-from joytoken.escrow.journal import CALLED, HOLD, PROGRESS, SETTLE, HoldBody, Replay, held_request, read_body
+from joytoken.escrow.journal import HOLD, HoldBody, Replay, read_body
+from joytoken.escrow.reading import End, OpenHold, Parts, Reader, Settles, read_parts
 from joytoken.escrow.terms import Closed, RecoveryReport
 from joytoken.store.engine import StoreUnavailable
 from joytoken.store.ledger import Batch, Ledger, SettleRow
-from joytoken.store.ledger_types import LeaseGone
+from joytoken.store.ledger_types import LeaseGone, Unprepared
 
 BATCH_RECORDS = 1_000
+_ALONE_BATCHES = 3  # of a journal, before it is read by another process: starting that takes as long
 _LOCK = ".lock"
 _LOCK_PAUSE_S = 0.02
 
@@ -68,17 +71,6 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-class _Unsettled:
-    """A hold of which no settle is in the journal; and what was said of it after it was written."""
-
-    __slots__ = ("called", "hold", "progress")
-
-    def __init__(self, hold: bytes) -> None:
-        self.hold = hold  # as the journal has it
-        self.called = False
-        self.progress = -1
-
-
 def recovered_cost(called: bool, progress: int, input_cost: int) -> int:  # noqa: FBT001 - a fact of the journal
     """What a request of a dead process costs: what it streamed, else its input if the provider was called, else 0."""
     if progress >= 0:
@@ -121,78 +113,92 @@ def recover(ledger: Ledger, slot: Slot, at_us: int, own_epoch: int | None = None
 
 def _file(ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, late: bool) -> RecoveryReport:
     """Bring what a journal proves beyond the watermark to the store."""
-    replay = Replay(slot.folder, slot.name, slot.worker, epoch)
-    filing = _Filing(ledger, slot.worker, epoch, applied, at_us, late=late)
-    unsettled = _read(replay, filing)
+    filing = _Filing(ledger, slot, epoch, applied, at_us, late=late)
+    try:
+        end = filing.settles(beside=not late)
+    except Unprepared:
+        end = filing.settles(beside=False)
     settled = filing.count
-    if unsettled and replay.last_seq < applied:
+    if end.open and end.last_seq < filing.applied:
         # The journal's end is gone, or an earlier recovery died on its way: the store has settles not found here.
-        for request_id in ledger.settled(unsettled):
-            del unsettled[request_id]
-    for row in _resolve(unsettled, max(replay.last_seq, applied), at_us):
-        filing.add(row)
-    filing.send()
-    return RecoveryReport(
-        epoch, settled, len(unsettled), filing.charged, replay.torn, replay.missing, slot.worker, late
-    )
+        for request_id in ledger.settled(end.open):
+            del end.open[request_id]
+    rows = list(_resolve(end.open, max(end.last_seq, filing.applied), at_us))
+    for start in range(0, len(rows), BATCH_RECORDS):
+        filing.bring(rows[start : start + BATCH_RECORDS])
+    return RecoveryReport(epoch, settled, len(rows), filing.charged, end.torn, end.missing, slot.worker, late)
 
 
 class _Filing:
-    """Brings settles to the store in batches.
+    """Brings settles to the store in batches."""
 
-    One after the other: a thread that read on meanwhile would take the interpreter's lock away from the one that writes
-    for longer than it saves.
-    """
-
-    def __init__(self, ledger: Ledger, worker: str, epoch: int, applied: int, at_us: int, *, late: bool) -> None:
-        self._bring = ledger.flush_late if late else partial(ledger.flush, recovering=True)
-        self._worker = worker
+    def __init__(self, ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, late: bool) -> None:
+        self._flush = ledger.flush_late if late else partial(ledger.flush, recovering=True)
+        self._much = ledger.much
+        self._sqlite = ledger.sqlite
+        self._slot = slot
         self._epoch = epoch
-        self._applied = applied
         self._at_us = at_us
-        self._rows: list[SettleRow] = []
-        self.count = 0  # of those that the store did not have
-        self.charged = 0  # nanocredits, of these
+        self._late = late
+        self.applied = applied
+        self.count = 0
+        self.charged = 0  # nanocredits
 
-    def add(self, row: SettleRow) -> None:
-        """Bring this settle, unless the store has it, at the latest with `send`."""
-        if row[0] > self._applied:
-            self._rows.append(row)
-            self.count += 1
-            self.charged += row[2]
-            if len(self._rows) >= BATCH_RECORDS:
-                self.send()
+    def settles(self, *, beside: bool) -> End:
+        """Bring what the journal has beyond the watermark; returns what is open at its end.
 
-    def send(self) -> None:
-        """Bring what was added."""
-        if self._rows:
-            batch = Batch(self._rows[-1][0], self._rows, {}, self._at_us)
-            self._rows = []
-            self._bring(self._worker, self._epoch, batch)
+        `beside`: a process may read it. Raises Unprepared where the store needs more than that one says.
+        """
+        with closing(self._parts(beside=beside)) as parts:
+            for part in parts:
+                if isinstance(part, End):
+                    return part
+                self.bring(part.rows, part)
+        raise RuntimeError("the reading of a journal has no end")
+
+    def bring(self, rows: Sequence[SettleRow], part: Settles | None = None) -> None:
+        """Bring these settles, which `part` may have ready or instead."""
+        if part is None or self._late:
+            batch = Batch(rows[-1][0], rows, {}, self._at_us)
+            count, charged = len(rows), sum([row[2] for row in rows])
+        else:
+            batch = Batch(part.upto, rows, {}, self._at_us, charges=part.charges, prepared=part.prepared)
+            count, charged = part.prepared.count, part.charged
+        self._flush(self._slot.worker, self._epoch, batch)
+        self.count += count
+        self.charged += charged
+        self.applied = batch.upto
+
+    def _parts(self, *, beside: bool) -> Parts:
+        """What the journal says beyond the watermark. A long one is read by another process as soon as that can."""
+        slot, reader = self._slot, None
+        with ExitStack() as stack:
+            for count, part in enumerate(self._own_parts(), 1):
+                yield part
+                if isinstance(part, End):
+                    return
+                if beside and count == _ALONE_BATCHES:
+                    stack.enter_context(self._much())
+                    what = (slot.folder, slot.name, slot.worker, self._epoch, self.applied, BATCH_RECORDS)
+                    with suppress(OSError):  # then all of it is read here
+                        reader = stack.enter_context(Reader(*what, sqlite=self._sqlite))
+                if reader is not None and reader.ready():
+                    break
+            for part in reader.parts() if reader is not None else ():
+                if isinstance(part, End):
+                    yield part
+                    return
+                if part.upto > self.applied:  # what was read here meanwhile ended at the same settles
+                    yield part
+        yield from self._own_parts()  # the other one has died
+
+    def _own_parts(self) -> Parts:
+        slot = self._slot
+        replay = Replay(slot.folder, slot.name, slot.worker, self._epoch)
+        return read_parts(replay, slot.worker, self._epoch, self.applied, BATCH_RECORDS, sqlite=self._sqlite)
 
 
-def _read(replay: Replay, filing: _Filing) -> dict[str, _Unsettled]:
-    """File the settles; returns the holds that have none."""
-    unsettled: dict[str, _Unsettled] = {}
-    for seq, kind, data in replay.encoded():
-        if kind == HOLD:
-            unsettled[held_request(data)] = _Unsettled(data)
-        elif kind == SETTLE:
-            accounts, record = read_body(kind, data)
-            unsettled.pop(record.request_id, None)
-            filing.add((seq, accounts, record.charged, record))
-        elif kind == CALLED:
-            hold = unsettled.get(read_body(kind, data))
-            if hold is not None:
-                hold.called = True
-        elif kind == PROGRESS:
-            request_id, progress = read_body(kind, data)
-            if request_id in unsettled:
-                unsettled[request_id].progress = progress
-    return unsettled
-
-
-def _resolve(unsettled: dict[str, _Unsettled], last_seq: int, at_us: int) -> Iterator[SettleRow]:
+def _resolve(unsettled: dict[str, OpenHold], last_seq: int, at_us: int) -> Iterator[SettleRow]:
     """A settle for each open hold, numbered after everything that the journal and the store know."""
     body: HoldBody
     for seq, (_, hold) in enumerate(sorted(unsettled.items()), last_seq + 1):

@@ -30,6 +30,7 @@ CONNECTIONS_MAX = 16
 ATTEMPTS_MAX = 5  # of a transaction that met another one
 _PAUSE_S = 0.01
 _WRITE = "joytoken_write"
+_COPY_S = 0.2
 _PAGES, _BULK_PAGES = 1_000, 16_000  # of SQLite's log, of 4 KiB each, that are copied into the file at once
 _DEFAULTS: dict[str, str | int] = {"synchronous": "NORMAL", "wal_autocheckpoint": _PAGES}
 _PASSING = {
@@ -90,7 +91,8 @@ class Database:
 
         `durable`: a commit survives a power cut. Otherwise it survives the process; SQLite then syncs at its
         checkpoints alone. On PostgreSQL every commit is synchronous. `turn`: wait until no other transaction has it.
-        `bulk`: one of many in a row; SQLite then makes a checkpoint, with its syncs, of sixteen times as much.
+        `bulk`: one of many in a row; SQLite then makes a checkpoint, with its syncs, of sixteen times as much; or all
+        the time beside them, within `copied_meanwhile`.
         """
         with _named_failures(), self._turn(), self.engine.connect() as conn:
             if self.sqlite:
@@ -100,6 +102,34 @@ class Database:
                 if turn is not None:
                     take_turn(conn, turn)
                 yield conn
+
+    @contextmanager
+    def copied_meanwhile(self) -> Iterator[None]:
+        """While the block writes much, let another thread copy it from SQLite's log into the file, and wait for disks.
+
+        Neither keeps the other from its work, nor needs the interpreter for it. Elsewhere, servers do that.
+        """
+        if not self.sqlite:
+            yield
+            return
+        ended = threading.Event()
+        copying = threading.Thread(target=self._copy, args=(ended,), name="joytoken-checkpoint", daemon=True)
+        copying.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            copying.join()
+
+    def _copy(self, ended: threading.Event) -> None:
+        raw = self.engine.raw_connection()
+        try:
+            while not ended.wait(_COPY_S):
+                raw.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:  # whoever commits does it then
+            return
+        finally:
+            raw.close()
 
     def close(self) -> None:
         """Close all connections."""

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from joytoken.domain.ledger import QUOTA_ISSUED, quota_account
+from joytoken.store.batch import Batch, SettleRow
 from joytoken.store.engine import retried
 from joytoken.store.ledger_book import carry_issued, lock_accounts, lock_chain, post, save
 from joytoken.store.ledger_operator import RECALL_PAUSE_S, RECALL_WAIT_S, OperatorLedger, recall
 from joytoken.store.ledger_types import (
     AccountRow,
-    Batch,
     Flushed,
     LedgerTx,
-    SettleRow,
     StatementRow,
     WindowShare,
     WindowSums,

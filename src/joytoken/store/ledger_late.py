@@ -11,19 +11,18 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.record import UsageRecord, close_record
+from joytoken.store.batch import Batch, SettleRow, batch_reason, sum_charges
 from joytoken.store.clock import now_us
 from joytoken.store.engine import retried
 from joytoken.store.ledger_batch import (
     PLATFORM,
-    batch_reason,
     burn_mixed,
     known_settles,
     settle_conflict_row,
-    sum_charges,
     usage_amounts,
 )
 from joytoken.store.ledger_book import Standing, lock_accounts, lock_chain, post, save
-from joytoken.store.ledger_types import Batch, Flushed, SettleRow, WorkerFenced, WorkerRow
+from joytoken.store.ledger_types import Flushed, WorkerFenced, WorkerRow
 from joytoken.store.ledger_workers import WORKER_ROW, WorkerLedger, return_leases
 from joytoken.store.record import record_row
 from joytoken.store.schema import incident, settle_conflict, worker

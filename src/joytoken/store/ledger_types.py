@@ -5,34 +5,21 @@ from typing import Literal
 import msgspec
 
 from joytoken.domain.ledger import AccountKind, TxKind
-from joytoken.domain.record import UsageRecord
 from joytoken.store.engine import StoreError
 
 WorkerState = Literal["live", "recovering", "dead", "abandoned"]
-
-LEASE_US = 30_000_000  # how long a worker's leases are good without a word from it, where nothing else was said
-
-# Journal number, accounts, charged on each of them, the closed record.
-SettleRow = tuple[int, tuple[str, ...], int, UsageRecord]
 
 
 class WorkerFenced(StoreError):
     """The worker's epoch is not the live one: its leases have ended, and nothing of it was applied."""
 
 
+class Unprepared(StoreError):
+    """A batch that was only made ready cannot be written as it is; nothing of it was."""
+
+
 class LeaseGone(StoreError):
     """A recovery's batch charges what the store does not know as leased: it has lost what it had committed."""
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What a worker brings to the store at once. Frozen until acknowledged: the same again changes nothing."""
-
-    upto: int  # the journal's number that this batch reaches; the store's watermark afterwards
-    settles: list[SettleRow]  # ascending by number
-    returns: dict[str, int]  # free parts of leases
-    at_us: int
-    lease_us: int = LEASE_US  # for so long the worker's leases are good without another word from it
-    charges: dict[str, int] = {}  # charged on each account that the settles name, where the sender summed that already
 
 
 class Flushed(msgspec.Struct, frozen=True):

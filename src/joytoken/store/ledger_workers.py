@@ -1,24 +1,26 @@
 """What workers do to the ledger: epochs, grants of leases, and batches of settles behind a fence."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
 
 from joytoken.domain.budget import OWN_RUN_BUDGET, budget_of, opened_of
 from joytoken.domain.ledger import QUOTA_ISSUED, Granted, Want, account_kind
+from joytoken.store.batch import LEASE_US, Batch, Prepared, SettleRow, batch_reason
 from joytoken.store.budgets import limit_now, open_one
 from joytoken.store.clock import now_us
 from joytoken.store.engine import Database, StoreError, retried
-from joytoken.store.ledger_batch import PLATFORM, batch_reason, burn_mixed, charges_of, known_ids, sifted, usage_amounts
+from joytoken.store.ledger_batch import PLATFORM, burn_mixed, charges_of, known_ids, sifted, usage_amounts
 from joytoken.store.ledger_book import Standing, carry_issued, lock_accounts, lock_chain, open_account, post, save
 from joytoken.store.ledger_orders import settle_dues
-from joytoken.store.ledger_types import LEASE_US, Batch, Flushed, LeaseGone, SettleRow, WorkerFenced, WorkerState
+from joytoken.store.ledger_types import Flushed, LeaseGone, Unprepared, WorkerFenced, WorkerState
 from joytoken.store.postgres import to_be_retried
 from joytoken.store.record import record_row
 from joytoken.store.schema import account, incident, lease, worker
 from joytoken.store.statement import Listing, Statement
-from joytoken.store.usage_insert import insert_records
+from joytoken.store.usage_insert import insert_prepared, insert_records
 from joytoken.store.usage_lost import Lost, refuse_lost
 from joytoken.store.usage_months import Months, is_missing_table
 
@@ -81,6 +83,7 @@ class WorkerLedger:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self.sqlite = database.sqlite
         self.durable = False  # whether what workers commit survives a power cut on SQLite too
         self.values_daily_max = 2**53  # accounts that a budget for each value opens in a day for one owner's callers
         self._months = Months(database)
@@ -88,6 +91,10 @@ class WorkerLedger:
     def make_months(self, starts: Sequence[int]) -> None:
         """Make the tables of the months that hold these moments, so that no flush has to."""
         self._months.see_to(starts)
+
+    def much(self) -> AbstractContextManager[None]:
+        """Many large batches will be brought within this block."""
+        return self._db.copied_meanwhile()
 
     @retried
     def register(self, worker_id: str, host: str, at_us: int, lease_us: int = LEASE_US) -> int:
@@ -236,15 +243,18 @@ class WorkerLedger:
         with self._db.write(durable=self.durable, bulk=recovering) as conn:
             applied = _fence(conn, worker_id, epoch, "recovering" if recovering else "live")
             if batch.upto > applied:
-                settles = batch.settles
-                if settles and settles[0][0] <= applied:
+                settles, prepared = batch.settles, batch.prepared
+                if prepared is not None and (lost or sift or prepared.first_seq <= applied):
+                    _needs_settles(batch)
+                    prepared = None
+                if prepared is None and settles and settles[0][0] <= applied:
                     settles = [row for row in settles if row[0] > applied]
                 returns = dict(batch.returns)
                 if lost:
                     settles = refuse_lost(conn, settles, lost, f"{worker_id}/{epoch}", returns)
                 if sift:
                     settles = sifted(conn, settles, returns, batch.at_us)
-                self._apply(conn, worker_id, epoch, settles, returns, batch)
+                self._apply(conn, worker_id, epoch, settles, returns, batch, prepared)
                 applied = batch.upto
             _beat.run(conn, {"of": worker_id, "seq": applied, "at": batch.at_us, "lease": batch.lease_us})
             return Flushed(applied, tuple([row[0] for row in _all_recalled.rows(conn)]))
@@ -254,20 +264,28 @@ class WorkerLedger:
         conn: sa.Connection,
         worker_id: str,
         epoch: int,
-        settles: list[SettleRow],
+        settles: Sequence[SettleRow],
         returns: dict[str, int],
         batch: Batch,
+        prepared: Prepared | None,
     ) -> None:
+        count = len(settles) if prepared is None else prepared.count
         charges = charges_of(settles, batch)
-        if settles:
+        if count:
             lock_chain(conn)
         names = sorted({*charges, *returns})
-        standings = lock_accounts(conn, [*names, *PLATFORM] if settles else names)
-        if settles:
-            rows = [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
-            if self._insert(conn, rows) != len(rows):
+        standings = lock_accounts(conn, [*names, *PLATFORM] if count else names)
+        if count:
+            new = None if prepared is None else insert_prepared(conn, prepared, self._months)
+            if prepared is not None and new is not None:
+                short, reason = prepared.shortfall, prepared.reason
+            else:
+                _needs_settles(batch)
+                rows = [record_row(record, worker_id, epoch, seq) for seq, _, _, record in settles]
+                new, reason = self._insert(conn, rows), batch_reason(rows)
+                short = sum(record.shortfall for _, _, _, record in settles)
+            if new != count:
                 raise _Repeated
-            short = sum(record.shortfall for _, _, _, record in settles)
             tx_id = post(
                 conn,
                 "usage",
@@ -276,7 +294,7 @@ class WorkerLedger:
                 at_us=batch.at_us,
                 batch=f"{worker_id}/{epoch}/{batch.upto}",
                 actor=worker_id,
-                reason=batch_reason(rows),
+                reason=reason,
             )
             burn_mixed(conn, tx_id, charges, standings)
         for name in names:
@@ -292,7 +310,8 @@ class WorkerLedger:
 
     def _into_months(self, batch: Batch, write: Callable[[Lost], Flushed]) -> Flushed:
         """Write a batch whose months are there, but for those that were dropped: again where that was just now."""
-        starts = [record.started_us for _, _, _, record in batch.settles]
+        prepared = batch.prepared
+        starts = prepared.starts if prepared else [record.started_us for _, _, _, record in batch.settles]
         lost = self._months.see_to(starts)
         try:
             return write(lost)
@@ -309,6 +328,11 @@ class WorkerLedger:
         get it back: a statement for each record cost the loop more than the records themselves.
         """
         return insert_records(conn, rows, self._months)
+
+
+def _needs_settles(batch: Batch) -> None:
+    if batch.prepared is not None and len(batch.settles) != batch.prepared.count:
+        raise Unprepared(f"the batch up to {batch.upto} has to be written record by record")
 
 
 def return_leases(conn: sa.Connection, worker_id: str, epoch: int) -> dict[str, int]:

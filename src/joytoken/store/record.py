@@ -1,15 +1,20 @@
-"""Usage records as rows: the hot insert's text, and both directions of the conversion."""
+"""Usage records as rows: the hot insert's text, and both directions of the conversion.
+
+Nothing here needs a database: a process that only reads a journal has rows, too.
+"""
 
 import functools
 from collections.abc import Sequence
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from joytoken.domain.record import UsageRecord
-from joytoken.store.schema import RECORD_COLUMNS, RECORD_FIELDS, usage_blank
 
+RECORD_FIELDS: tuple[str, ...] = UsageRecord.__struct_fields__
+RECORD_COLUMNS: tuple[str, ...] = (*RECORD_FIELDS, "worker", "epoch", "seq")  # what an insert names
 RECORD_LIST = ", ".join(RECORD_FIELDS)
 _STREAMED = RECORD_FIELDS.index("streamed")
 STARTED = RECORD_FIELDS.index("started_us")  # in a `record_row`
@@ -26,16 +31,14 @@ GROUPS = (
     ("run_id", "parent_run_id"),
 )
 _GROUPS = tuple([tuple([RECORD_COLUMNS.index(name) for name in group]) for group in GROUPS])
-_NULLABLE = frozenset([i for i, name in enumerate(RECORD_COLUMNS) if usage_blank.c[name].nullable])
+NULLABLE = frozenset([field.name for field in msgspec.structs.fields(UsageRecord) if field.default is None])
+_EMPTY = msgspec.structs.astuple(UsageRecord(""))
+_NOTHING = tuple([(itemgetter(*group), itemgetter(*group)(_EMPTY)) for group in _GROUPS])
 
 
-def empty_groups(columns: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
-    """The numbers of the groups that these columns of `record_row` tuples have nothing of."""
-    return tuple([number for number, group in enumerate(_GROUPS) if all(_is_empty(columns[at], at) for at in group)])
-
-
-def _is_empty(column: tuple[Any, ...], at: int) -> bool:
-    return column.count(None) == len(column) if at in _NULLABLE else not any(column)
+def empty_groups(rows: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
+    """The numbers of the groups that these `record_row` tuples have nothing of."""
+    return tuple([number for number, (get, nothing) in enumerate(_NOTHING) if all(map(nothing.__eq__, map(get, rows)))])
 
 
 @functools.cache

@@ -6,7 +6,6 @@ columns. Columns that hold JSON text are called so here, since a database sees o
 
 import sqlalchemy as sa
 
-from joytoken.domain.record import UsageRecord
 from joytoken.store import schema_budget, schema_credit, schema_rollup  # noqa: F401 - their tables are part of all
 from joytoken.store.schema_columns import SERIAL, TEXT, described, metadata, record_table
 from joytoken.store.schema_columns import big as _big
@@ -205,9 +204,6 @@ usage_month = sa.Table(
     _big("last_seq"),  # of a month that was dropped: the greatest arrival number in it
     sa.Column("dropped_us", sa.BigInteger),
 )
-
-RECORD_FIELDS: tuple[str, ...] = UsageRecord.__struct_fields__
-RECORD_COLUMNS: tuple[str, ...] = (*RECORD_FIELDS, "worker", "epoch", "seq")  # what an insert names
 
 # A second, different outcome of a settled request. An alarm when not empty.
 settle_conflict = sa.Table(

@@ -9,8 +9,8 @@ from joytoken.domain.record import UsageRecord
 from joytoken.store.copy import Progress
 from joytoken.store.engine import Database
 from joytoken.store.postgres import unbounded
-from joytoken.store.record import record_of
-from joytoken.store.schema import RECORD_FIELDS, usage_record
+from joytoken.store.record import RECORD_FIELDS, record_of
+from joytoken.store.schema import usage_record
 from joytoken.store.schema_credit import refund
 from joytoken.store.usage_drop import drop_month, take_retention
 from joytoken.store.usage_dropped import Dropped

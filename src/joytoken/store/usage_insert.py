@@ -2,23 +2,15 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 
-from joytoken.store.record import (
-    STARTED,
-    empty_groups,
-    insert_places,
-    rows_json,
-    usage_insert_json,
-    usage_insert_sql,
-)
+from joytoken.store.batch import INSERT_ROWS, Prepared, values_of
+from joytoken.store.record import STARTED, empty_groups, insert_places, rows_json, usage_insert_json, usage_insert_sql
 from joytoken.store.statement import run_text, select_text
 from joytoken.store.usage_months import LAST_SEQ, Months, month_of, table_of
 
-_INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement: few texts, so that each stays prepared
 _NEXT = "SELECT nextval('usage_blank_ingest_seq_seq') FROM generate_series(1, %s)"
 Rows = Sequence[tuple[Any, ...]]
 
@@ -36,12 +28,33 @@ def insert_records(conn: sa.Connection, rows: Rows, months: Months) -> int:
             run_text(conn, _json(name, numbered=True), (rows_json(part, numbers),))
             for name, numbers, part in _by_month(drawn, rows)
         )
-    last = int(select_text(conn, LAST_SEQ)[0][0])
-    # Where the table has the last one, SQLite numbers on by itself, which costs a microsecond less for each record.
-    if table is not None and select_text(conn, f"SELECT max(ingest_seq) FROM {table}")[0][0] == last:  # noqa: S608
+    last = _last_number(conn)
+    if table is not None and _counts_on(conn, table, last):
         return _insert(conn, table, rows)
     numbers = range(last + 1, last + 1 + len(rows))
     return sum(_insert(conn, name, part, own) for name, own, part in _by_month(numbers, rows))
+
+
+def insert_prepared(conn: sa.Connection, prepared: Prepared, months: Months) -> int | None:
+    """Insert what was made ready; returns how many were new, None where each needs its number."""
+    table = months.table(prepared.starts)
+    if table is None:
+        return None
+    if conn.dialect.name != "sqlite":
+        return run_text(conn, _json(table), (prepared.said,)) if prepared.said else None
+    if not prepared.values or not _counts_on(conn, table, _last_number(conn)):
+        return None
+    return _run(conn, table, prepared.values, prepared.without, numbered=False)
+
+
+def _last_number(conn: sa.Connection) -> int:
+    return int(select_text(conn, LAST_SEQ)[0][0])
+
+
+def _counts_on(conn: sa.Connection, table: str, last: int) -> bool:
+    """Whether SQLite numbers on by itself: where the table has the last one. A microsecond less for each record."""
+    found = select_text(conn, f"SELECT max(ingest_seq) FROM {table}")[0][0]  # noqa: S608
+    return bool((found or 0) == last)
 
 
 def _by_month(numbers: Iterable[int], rows: Rows) -> list[tuple[str, list[int], list[tuple[Any, ...]]]]:
@@ -56,17 +69,13 @@ def _by_month(numbers: Iterable[int], rows: Rows) -> list[tuple[str, list[int], 
 
 def _insert(conn: sa.Connection, table: str, rows: Rows, numbers: Sequence[int] = ()) -> int:
     """Insert rows of one month, with their arrival numbers where these are given; returns how many were new."""
-    columns = list(zip(*rows, strict=True))
-    without = empty_groups(columns)
-    wanted = [columns[at] for at in insert_places(without)]
-    if numbers:
-        wanted.insert(0, tuple(numbers))
-    values = list(chain.from_iterable(zip(*wanted, strict=True)))
-    new, at, width = 0, 0, len(wanted)
-    for size in _INSERT_ROWS:
-        while len(rows) - at >= size:
-            text = usage_insert_sql(table, size, without, numbered=bool(numbers))
-            part = tuple(values[at * width : (at + size) * width])
-            new += run_text(conn, text, part)
-            at += size
-    return new
+    without = empty_groups(rows)
+    return _run(conn, table, values_of(rows, without, numbers), without, numbered=bool(numbers))
+
+
+def _run(
+    conn: sa.Connection, table: str, parts: Iterable[tuple[Any, ...]], without: tuple[int, ...], *, numbered: bool
+) -> int:
+    width = len(insert_places(without)) + numbered
+    texts = {size * width: usage_insert_sql(table, size, without, numbered=numbered) for size in INSERT_ROWS}
+    return sum(run_text(conn, texts[len(values)], values) for values in parts)

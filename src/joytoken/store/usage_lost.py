@@ -3,11 +3,13 @@
 Whether such a request had its record, and was charged, is not known any more; so it is not charged, now or again.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 import sqlalchemy as sa
 
+from joytoken.store.batch import SettleRow
 from joytoken.store.clock import now_us
-from joytoken.store.ledger_types import SettleRow
 from joytoken.store.schema import incident
 from joytoken.store.usage_months import month_of
 
@@ -27,7 +29,7 @@ class LostSettle(msgspec.Struct, frozen=True):
 
 
 def refuse_lost(
-    conn: sa.Connection, settles: list[SettleRow], lost: Lost, epoch: str, returns: dict[str, int]
+    conn: sa.Connection, settles: Sequence[SettleRow], lost: Lost, epoch: str, returns: dict[str, int]
 ) -> list[SettleRow]:
     """The settles of other months. For the rest an incident is filed, and what they were charged added to `returns`."""
     kept: list[SettleRow] = []

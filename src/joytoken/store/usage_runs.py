@@ -6,8 +6,8 @@ import msgspec
 import sqlalchemy as sa
 
 from joytoken.domain.record import UsageRecord
-from joytoken.store.record import record_of
-from joytoken.store.schema import RECORD_FIELDS, usage_record
+from joytoken.store.record import RECORD_FIELDS, record_of
+from joytoken.store.schema import usage_record
 from joytoken.store.usage_query import SUCCEEDED
 
 _NONE: sa.ColumnElement[str] = sa.literal_column("''")  # said literally: the indexes cover only rows that have a run

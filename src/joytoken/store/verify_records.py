@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from joytoken.store.ledger_batch import PROVED
+from joytoken.store.batch import PROVED
 from joytoken.store.schema import ledger_tx, settle_conflict, usage_record
 from joytoken.store.usage_dropped import Lacking, dropped
 
