@@ -2,9 +2,10 @@
 
 With three cores or more, the workers have two of them, and the stub and the load have the others. With two, all of them
 share both: then what the stub and the load take of them is counted, and the rates are also told by the processors that
-they leave. Both gateways run at once and are measured in turns, so that they see the same machine; the one that is not
-measured is idle. Between the turns, programs that only count tell what a second processor of this machine is worth: two
-that are threads of one core, or that neighbours use, slow each other down whatever runs on them.
+they leave. All gateways run at once and are measured in turns, so that they see the same machine; those that are not
+measured are idle. In each turn two gateways of one worker, which share nothing, are loaded at the same time: what they
+serve together is what a second processor of this machine is worth. Two processors that are threads of one core, or that
+neighbours use, slow each other down whatever runs on them, and the load and the stub take their part of both.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ import os
 import re
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import Figures, Load, median_figures
-from bench.processes import BenchError, Process, Stub, cores_of_many, pinned, run_load
+from bench.processes import BenchError, Process, Stub, cores_of_many, run_load
 from bench.subjects import JoyToken
 
 LOAD = Load("plain", 64)
@@ -34,13 +34,6 @@ KILLS = 3
 WINDOW_SECONDS_MAX = 2.0
 SPARE_SECONDS = 2.0  # in which a spare has its imports done
 WAIT_SECONDS_MAX = 30.0
-COUNTING = """
-import time
-began = time.process_time()
-for number in range(6_000_000):
-    pass
-print(time.process_time() - began)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +42,10 @@ class Scaling:
 
     one: Figures
     two: Figures
+    apart: float  # requests a second that as many gateways of one worker served together, which share nothing
     replaced_ms: list[float]
     cores: int  # that the gateway could use
     shared: bool  # with the stub and the load
-    machine_times: float  # how many times as much two programs did as one that share nothing and only count
 
     @property
     def times(self) -> float:
@@ -112,9 +105,9 @@ def sentences(scaling: Scaling) -> list[str]:
         said.append(f"They had {_cores(scaling.cores)}; the stub and the load had others.")
     said.append(f"By the CPU time of a request alone it is {scaling.cpu_times:.2f}×.")
     said.append(
-        f"{WORKERS} programs that share nothing and only count did {scaling.machine_times:.2f}× as much as one on these"
-        f" cores: of what the machine gives, {WORKERS} workers kept"
-        f" {min(scaling.cpu_times / scaling.machine_times, 1):.0%}."
+        f"{WORKERS} gateways of one worker with a database each, loaded at once by half as many connections, served"
+        f" {scaling.apart / scaling.one.rate_s:.2f}× as much as one: of what this machine gives to processes that share"
+        f" nothing, {WORKERS} workers on one database reached {scaling.two.rate_s / scaling.apart:.0%}."
     )
     middle, most = statistics.median(scaling.replaced_ms), max(scaling.replaced_ms)
     said.append(
@@ -133,8 +126,8 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
         own, others = cores_of_many(WORKERS)
         stub = stack.enter_context(Stub(others, Path(folder) / "stub.log"))
         subjects = []
-        for workers in (1, WORKERS):
-            place = Path(folder) / str(workers)
+        for number, workers in enumerate((1, WORKERS, *[1] * WORKERS)):
+            place = Path(folder) / str(number)
             place.mkdir()
             subjects.append(JoyToken(place, stub.port, own, workers=workers))
         processes = [stack.enter_context(subject.start()) for subject in subjects]
@@ -142,28 +135,34 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
             _wait(process, lambda process=process: b"JoyToken listens on" in process.log.read_bytes())
         window_s = min(window_s, WINDOW_SECONDS_MAX)
         samples: list[list[dict[str, float]]] = [[] for _ in subjects]
-        alone, together = [], []
-        for _ in range(runs):
-            for place, (subject, process) in enumerate(zip(subjects, processes, strict=True)):
-                samples[place].append(_run(subject, process, stub, warm_s, window_s))
-                alone += _counted(own.split(",")[:1])
-                together += _counted(own.split(","))
+
+        def run(at: int, connections: int) -> None:
+            samples[at].append(_run(subjects[at], processes[at], stub, connections, warm_s, window_s))
+
+        with ThreadPoolExecutor(WORKERS) as threads:
+            for _ in range(runs):
+                run(0, LOAD.connections)
+                run(1, LOAD.connections)
+                for waiting in [threads.submit(run, 2 + n, LOAD.connections // WORKERS) for n in range(WORKERS)]:
+                    waiting.result()
         replaced_ms = [_replaced_ms(processes[1]) for _ in range(KILLS)]
         for process in processes:
             process.stop()
         figures = [median_figures(found, stream=False) for found in samples]
         for subject, found, made in zip(subjects, samples, figures, strict=True):
             subject.verify(None if made.errors else int(sum(sample["completed"] for sample in found)))
-    machine_times = WORKERS * statistics.median(alone) / statistics.median(together)
-    return Scaling(figures[0], figures[1], replaced_ms, len(own.split(",")), own == others, machine_times)
+    apart = sum(made.rate_s for made in figures[2:])
+    return Scaling(figures[0], figures[1], apart, replaced_ms, len(own.split(",")), own == others)
 
 
-def _run(subject: JoyToken, process: Process, stub: Stub, warm_s: float, window_s: float) -> dict[str, float]:
+def _run(
+    subject: JoyToken, process: Process, stub: Stub, connections: int, warm_s: float, window_s: float
+) -> dict[str, float]:
     door = subject.door()
     sample, complaint = run_load(
         cores_of_many(WORKERS)[1],
         subject.port,
-        connections=LOAD.connections,
+        connections=connections,
         seconds=window_s,
         warm=warm_s,
         path=door.path,
@@ -177,13 +176,6 @@ def _run(subject: JoyToken, process: Process, stub: Stub, warm_s: float, window_
     if sample["errors"] >= sample["completed"]:
         raise BenchError(f"{subject.workers} workers gave no good answer:\n{complaint}\n{process.said()}")
     return sample
-
-
-def _counted(cores: list[str]) -> list[float]:
-    """Count on each of these cores at once; gives the CPU seconds that each took."""
-    command = (sys.executable, "-c", COUNTING)
-    counting = [subprocess.Popen(pinned(core, command), stdout=subprocess.PIPE, text=True) for core in cores]
-    return [float(one.communicate(timeout=WAIT_SECONDS_MAX)[0]) for one in counting]
 
 
 def _replaced_ms(process: Process) -> float:
