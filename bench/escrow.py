@@ -9,6 +9,7 @@ them on the disk of the folder.
 import argparse
 import asyncio
 import gc
+import os
 import statistics
 import tempfile
 import time
@@ -165,9 +166,9 @@ def recovery(store: Store, folder: Path, settles: int = 100_000) -> None:
         close_record(record, 1_000, 0)
         journal.settle((accounts, record), reserve)
     journal.close()
-    cpu, wall = time.process_time(), time.perf_counter()
+    cpu, wall = sum(os.times()[:4]), time.perf_counter()
     report = recover(store.ledger, slot, 1)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    cpu, wall = sum(os.times()[:4]) - cpu, time.perf_counter() - wall  # with the process that reads
     print(f"recovery of {report.settled} settles   {wall:.2f} s, {cpu:.2f} s of CPU   (aim: 2)")
     slot.free()
 
