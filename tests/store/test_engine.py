@@ -2,7 +2,9 @@
 
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -149,3 +151,41 @@ def test_a_mistake_is_no_outage(database):
         conn.exec_driver_sql("SELECT * FROM nowhere")
     with pytest.raises(sa.exc.IntegrityError), database.write(durable=False) as conn:
         conn.execute(sa.insert(setting), [{"name": "a", "value": "b"}] * 2)
+
+
+def copying():
+    return [thread for thread in threading.enumerate() if thread.name == "joytoken-checkpoint"]
+
+
+@ON_SQLITE
+def test_what_is_written_is_copied_from_the_log_meanwhile(database, sqlite_url):
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    before = path.stat().st_size
+    with database.copied_meanwhile():
+        assert copying()
+        with database.write(durable=False, bulk=True) as conn:
+            conn.execute(sa.insert(setting).values(name="a", value="x" * 1_000_000))
+        for _ in range(500):
+            if path.stat().st_size > before + 500_000:
+                break
+            time.sleep(0.02)
+        else:
+            pytest.fail("nothing was copied")
+    assert not copying()
+
+
+def test_a_failure_beside_the_copying_is_a_failure(database):
+    with pytest.raises(ZeroDivisionError), database.copied_meanwhile():
+        raise ZeroDivisionError
+    assert not copying()
+
+
+@ON_SQLITE
+def test_who_cannot_copy_leaves_it_to_the_next_commit(database, monkeypatch):
+    def broken():
+        raise sa.exc.TimeoutError("all connections are in use")
+
+    monkeypatch.setattr(database.engine, "raw_connection", broken)
+    with database.copied_meanwhile():
+        pass
+    assert not copying()

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -122,14 +122,12 @@ class Database:
             copying.join()
 
     def _copy(self, ended: threading.Event) -> None:
-        raw = self.engine.raw_connection()
         try:
-            while not ended.wait(_COPY_S):
-                raw.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except sqlite3.Error:  # whoever commits does it then
-            return
-        finally:
-            raw.close()
+            with closing(self.engine.raw_connection()) as raw:
+                while not ended.wait(_COPY_S):
+                    raw.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (sqlite3.Error, sa.exc.SQLAlchemyError):
+            return  # whoever commits does it then
 
     def close(self) -> None:
         """Close all connections."""

@@ -43,14 +43,16 @@ class Statement:
     def run_many(self, conn: sa.Connection, rows: Sequence[Values]) -> int:
         """Change something for each of these; returns how many rows in all."""
         text, names, given = self._text(conn)
-        cursor = open_cursor(conn)
+        cursor = None
         try:
+            cursor = open_cursor(conn)
             cursor.executemany(text, [_filled(names, given, row) for row in rows])
             return int(cursor.rowcount)
         except _driver(conn).Error as failure:
             _raise(conn, cursor, text, failure)
         finally:
-            cursor.close()
+            if cursor is not None:
+                cursor.close()
 
     def _made(self, conn: sa.Connection, values: Values) -> tuple[str, Any]:
         text, names, given = self._text(conn)
@@ -93,26 +95,30 @@ def open_cursor(conn: sa.Connection) -> Any:
 
 def run_text(conn: sa.Connection, text: str, values: Any = ()) -> int:
     """Give the driver a text; returns how many rows it changed."""
-    cursor = open_cursor(conn)
+    cursor = None
     try:
+        cursor = open_cursor(conn)
         cursor.execute(text, values)
         return int(cursor.rowcount)
     except _driver(conn).Error as failure:
         _raise(conn, cursor, text, failure)
     finally:
-        cursor.close()
+        if cursor is not None:
+            cursor.close()
 
 
 def select_text(conn: sa.Connection, text: str, values: Any = ()) -> list[tuple[Any, ...]]:
     """Give the driver a text; returns the rows that it selects."""
-    cursor = open_cursor(conn)
+    cursor = None
     try:
+        cursor = open_cursor(conn)
         cursor.execute(text, values)
         return list(cursor.fetchall())
     except _driver(conn).Error as failure:
         _raise(conn, cursor, text, failure)
     finally:
-        cursor.close()
+        if cursor is not None:
+            cursor.close()
 
 
 def _compiled(said: Any, dialect: sa.Dialect, columns: list[str] | None) -> _Text:
