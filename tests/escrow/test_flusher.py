@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from joytoken.store.engine import StoreUnavailable
 from tests.escrow.making import SMALL, WORKER, Accidents, a_record, an_escrow, fund, row, settle, usage, wants
 
 
@@ -102,3 +103,27 @@ async def test_a_stop_without_a_store_ends_also_where_nothing_is_left_to_bring(s
     again = await an_escrow(ledger, tmp_path)
     await again.stop()
     assert store.ledger.state(WORKER)[1] == "dead"
+
+
+async def test_a_defect_in_hearing_is_told_and_stops_nothing(store, tmp_path, caplog, monkeypatch):
+    fund(store.ledger, 1_000_000)
+    settings = msgspec.structs.replace(SMALL, flush_ms=60_000, recall_ms=10, idle_ms=60_000)
+    escrow = await an_escrow(store.ledger, tmp_path, settings)
+    heard = []
+
+    def defective(ledger):
+        heard.append(1)
+        raise StoreUnavailable("away") if len(heard) < 3 else ValueError("a defect")
+
+    monkeypatch.setattr(type(store.ledger), "recalls", defective)
+    settle(escrow, await escrow.hold(a_record(1), wants(), 1_000, 0), 10)
+    for _ in range(500):
+        if len(heard) > 3:
+            break
+        await asyncio.sleep(0.01)
+    assert "it was not heard who needs money" in caplog.text
+    told = [record.levelname for record in caplog.records].count("ERROR")
+    assert 1 <= told <= len(heard) - 2  # of the store's absence, flushes tell
+    await escrow.flush_now()
+    assert row(store.ledger).balance == 999_990
+    await escrow.stop()

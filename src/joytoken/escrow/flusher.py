@@ -180,7 +180,9 @@ class Flusher:
     def _hear(self) -> None:
         try:
             accounts = self._ledger.recalls()
-        except Exception:  # noqa: BLE001 - whatever it was, the next flush meets it too, and tells
+        except Exception as failure:  # noqa: BLE001 - this thread goes on whatever it was
+            if not isinstance(failure, StoreUnavailable):  # of that, the next flush tells
+                _log.exception("it was not heard who needs money, and is asked again")
             return
         if accounts:
             self._tell(self._escrow.recalled, accounts)

@@ -134,7 +134,7 @@ class _Filing:
 
     def __init__(self, ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, late: bool) -> None:
         self._flush = ledger.flush_late if late else partial(ledger.flush, recovering=True)
-        self._much = ledger.much
+        self._bulk = ledger.bulk
         self._sqlite = ledger.sqlite
         self._slot = slot
         self._epoch = epoch
@@ -178,7 +178,7 @@ class _Filing:
                 if isinstance(part, End):
                     return
                 if beside and count == _ALONE_BATCHES:
-                    stack.enter_context(self._much())
+                    stack.enter_context(self._bulk())
                     what = (slot.folder, slot.name, slot.worker, self._epoch, self.applied, BATCH_RECORDS)
                     with suppress(OSError):  # then all of it is read here
                         reader = stack.enter_context(Reader(*what, sqlite=self._sqlite))

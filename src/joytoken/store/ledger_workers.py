@@ -92,8 +92,8 @@ class WorkerLedger:
         """Make the tables of the months that hold these moments, so that no flush has to."""
         self._months.see_to(starts)
 
-    def much(self) -> AbstractContextManager[None]:
-        """Many large batches will be brought within this block."""
+    def bulk(self) -> AbstractContextManager[None]:
+        """Many large batches are brought within this block."""
         return self._db.copied_meanwhile()
 
     @retried

@@ -7,10 +7,11 @@ Failures are SQLAlchemy's all the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import sqlalchemy as sa
 
+T = TypeVar("T")
 Values = Mapping[str, Any]
 _LISTED_MAX = 1_024  # names for which a text is made per power of two, so that there are few texts
 _NOTHING: Values = {}
@@ -43,16 +44,13 @@ class Statement:
     def run_many(self, conn: sa.Connection, rows: Sequence[Values]) -> int:
         """Change something for each of these; returns how many rows in all."""
         text, names, given = self._text(conn)
-        cursor = None
-        try:
-            cursor = open_cursor(conn)
-            cursor.executemany(text, [_filled(names, given, row) for row in rows])
+        made = [_filled(names, given, row) for row in rows]
+
+        def send(cursor: Any) -> int:
+            cursor.executemany(text, made)
             return int(cursor.rowcount)
-        except _driver(conn).Error as failure:
-            _raise(conn, cursor, text, failure)
-        finally:
-            if cursor is not None:
-                cursor.close()
+
+        return _sent(conn, text, send)
 
     def _made(self, conn: sa.Connection, values: Values) -> tuple[str, Any]:
         text, names, given = self._text(conn)
@@ -95,25 +93,30 @@ def open_cursor(conn: sa.Connection) -> Any:
 
 def run_text(conn: sa.Connection, text: str, values: Any = ()) -> int:
     """Give the driver a text; returns how many rows it changed."""
-    cursor = None
-    try:
-        cursor = open_cursor(conn)
+
+    def send(cursor: Any) -> int:
         cursor.execute(text, values)
         return int(cursor.rowcount)
-    except _driver(conn).Error as failure:
-        _raise(conn, cursor, text, failure)
-    finally:
-        if cursor is not None:
-            cursor.close()
+
+    return _sent(conn, text, send)
 
 
 def select_text(conn: sa.Connection, text: str, values: Any = ()) -> list[tuple[Any, ...]]:
     """Give the driver a text; returns the rows that it selects."""
+
+    def send(cursor: Any) -> list[tuple[Any, ...]]:
+        cursor.execute(text, values)
+        return list(cursor.fetchall())
+
+    return _sent(conn, text, send)
+
+
+def _sent(conn: sa.Connection, text: str, send: Callable[[Any], T]) -> T:
+    """What comes of a text; a failure of the driver, also where it gives no cursor, by SQLAlchemy's name."""
     cursor = None
     try:
         cursor = open_cursor(conn)
-        cursor.execute(text, values)
-        return list(cursor.fetchall())
+        return send(cursor)
     except _driver(conn).Error as failure:
         _raise(conn, cursor, text, failure)
     finally:
