@@ -161,9 +161,15 @@ def recovery(store: Store, folder: Path, settles: int = 100_000) -> None:
     journal = Journal(folder, slot.name, "bench:3", epoch, **size, carry=lambda: ())
     for number in range(settles):
         record = a_record((1 << 42) + number)
-        reserve = journal.hold((AMOUNT, 1_000, accounts, True, -1, record))
-        record.cost, record.ending = 1_000, "completed"
-        close_record(record, 1_000, 0)
+        record.model = f"bench-model-{number % 3}"  # what differs between the requests of one key
+        record.input_tokens, record.output_tokens = number % 997, number % 331
+        record.detail = record.detail.replace(b"chosen", b"chose%d" % (number % 10))
+        reserve = journal.hold((AMOUNT, 1_000, accounts, False, -1, record))
+        reserve = journal.called(record.request_id, reserve)
+        record.cost, record.ending = 1_000 + number % 991, "completed"
+        record.finished_us = record.started_us + 1_000_000 + number % 883
+        record.routing_ms, record.total_ms = number % 13 / 1_000, number % 1_009 / 10
+        close_record(record, record.cost, 0)
         journal.settle((accounts, record), reserve)
     journal.close()
     cpu, wall = sum(os.times()[:4]), time.perf_counter()
