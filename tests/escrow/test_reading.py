@@ -1,6 +1,7 @@
 """A long journal is read by a process beside the one that writes, and nothing depends on whether it can."""
 
-import select
+import os
+import signal
 import subprocess
 import sys
 
@@ -8,10 +9,11 @@ import msgspec
 import pytest
 
 from joytoken.escrow import reading, recovery
-from joytoken.escrow.journal import SETTLE, Replay
-from joytoken.escrow.reading import End, Reader, Settles
+from joytoken.escrow.journal import SETTLE, Replay, read_row
+from joytoken.escrow.reading import End, Found, Reader, Ready, read_parts, whole
 from joytoken.escrow.recovery import Slot, recover
-from joytoken.store.batch import Batch
+from joytoken.store.batch import Batch, prepare
+from joytoken.store.record import record_row
 from tests.escrow.making import (
     SMALL,
     WALLET,
@@ -32,11 +34,11 @@ SETTLES, MONEY = 40, 10**9
 
 @pytest.fixture
 def heard(monkeypatch):
-    """Small batches; the process is waited for as soon as it is there. Gives the parts that came from it."""
+    """Small batches, and a border right behind the first two. Gives the parts that came from the process."""
     parts = []
     monkeypatch.setattr(recovery, "BATCH_RECORDS", 3)
     monkeypatch.setattr(recovery, "_ALONE_BATCHES", 2)
-    monkeypatch.setattr(Reader, "ready", lambda reader: bool(select.select([reader._process.stdout], [], [])[0]))
+    monkeypatch.setattr(recovery, "_AHEAD_BATCHES", 2)
     told = Reader.parts
 
     def tell(reader):
@@ -83,11 +85,58 @@ def check(store, slot):
     assert (found.first_bad, found.records) == (None, SETTLES + 3)
 
 
-def test_a_long_journal_is_read_beside(store, slot, heard):
+def counts(parts):
+    return [len(part.seqs) if isinstance(part, Found) else part.count for part in parts if not isinstance(part, End)]
+
+
+@pytest.mark.parametrize("ahead", [0, 2, 3, 6, 40])
+def test_a_long_journal_is_read_beside(store, slot, heard, monkeypatch, ahead):
+    monkeypatch.setattr(recovery, "_AHEAD_BATCHES", ahead)
     check(store, slot)
-    left = SETTLES - 5 - 6  # after those in the store, and two batches that were read here
-    assert [part.prepared.count for part in heard if isinstance(part, Settles)] == [3] * (left // 3) + [left % 3]
+    if ahead == 40:  # its end comes first
+        assert heard == []
+        return
+    left = sum(counts(heard))
+    assert left <= SETTLES - 5 - 6  # after those in the store, and two batches that were read here
+    assert ahead or left == SETTLES - 5 - 6
+    assert counts(heard) == [3] * (left // 3) + [left % 3] * bool(left % 3)
     assert isinstance(heard[-1], End)
+
+
+def test_it_makes_batches_ready_while_others_wait_to_be_read(slot):
+    what = (slot.folder, slot.name, slot.worker, 1)
+    with Reader(*what, 0, 3, sqlite=True) as reader:
+        assert reader._process.wait(60) == 0
+        first, *others, end = reader.parts()
+    ready = Ready(slot.worker, 1, sqlite=True)
+    found = list(read_parts(Replay(*what), 0, 3))
+    assert isinstance(first, Found), "nobody was at work"
+    assert first == found[0]
+    assert len(others) == len(found) - 2 == -(-SETTLES // 3) - 1
+    assert others == [ready.make(part) for part in found[1:-1]]
+    assert end == found[-1]
+
+
+def test_a_batch_made_ready_says_what_its_settles_say(slot, store):
+    found = next(read_parts(Replay(slot.folder, slot.name, slot.worker, 1), 0, SETTLES))
+    for sqlite in (True, False):
+        made, read = Ready(slot.worker, 1, sqlite=sqlite).make(found), whole(found)
+        assert (made.count, made.upto, made.charged, made.charges) == (
+            read.count,
+            read.upto,
+            read.charged,
+            read.charges,
+        )
+        rows = [record_row(record, slot.worker, 1, seq) for seq, _, _, record in read.rows]
+        assert made.prepared == prepare(rows, sqlite=sqlite)
+
+
+@pytest.mark.parametrize("fields", [-2, 0, 3])
+def test_settles_of_other_versions_are_read(fields):
+    """One with fewer fields, and one with more."""
+    record = msgspec.structs.astuple(a_record(1))
+    other = record[:fields] if fields < 0 else record + (7,) * fields
+    assert read_row(msgspec.msgpack.encode((("a", "b"), other))) == (("a", "b"), record)
 
 
 @pytest.mark.parametrize("program", ["/bin/false", "/there/is/none"])
@@ -135,8 +184,18 @@ def _settles(slot):
 def test_it_ends_with_the_one_that_it_reads_for(slot, monkeypatch):
     monkeypatch.setattr(reading, "_PIPE_BYTES", 4_096)  # so that it waits for who reads
     with Reader(slot.folder, slot.name, slot.worker, 1, 0, 1, sqlite=True) as reader:
-        assert isinstance(next(reader.parts()), Settles)
-    assert reader._process.returncode == 1
+        assert isinstance(next(reader.parts()), Found)
+        assert reader._process.poll() is None
+    assert reader._process.returncode == -signal.SIGKILL
+
+
+def test_it_ends_when_nobody_reads(slot):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "joytoken.escrow.reading", str(slot.folder), slot.name, slot.worker, "1", "0", "1"]
+    ended = subprocess.run([*command, "sqlite"], check=False, stdout=write, stderr=subprocess.PIPE, timeout=60)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 def test_it_needs_no_database():

@@ -40,10 +40,13 @@ MUTANTS = (
     Mutant("settle cap", _HOLDS, "Holds.settle", "amount + min(cost - amount, free)", "cost"),
     Mutant("idempotence of settle", _HOLDS, "Holds.settle", "if outcome is not None:", "if False:"),
     Mutant("idempotence of top-up", _ORDERS, "earlier_act", "if tx is None:", "if True:"),
-    Mutant("replay skipped", _RECOVERY, "_Filing.settles", "self.bring(part.rows, part)", "pass"),
+    Mutant(
+        "replay skipped", _RECOVERY, "_Filing.settles",
+        "self.bring(make(part) if isinstance(part, Found) else part)", "pass",
+    ),
     Mutant(
         "open holds skipped", _RECOVERY, "_file",
-        "filing.bring(rows[start : start + BATCH_RECORDS])", "pass",
+        "filing.bring(settles_of(rows[start : start + BATCH_RECORDS]))", "pass",
     ),
     Mutant("late charge not capped", _LATE, "_capped", "charged = min(charged, max(room, 0))", "pass"),
     Mutant("late records forgotten", _LATE, "LateLedger._flush_late", "if settles:", "if False:"),

@@ -171,12 +171,25 @@ def test_what_is_written_is_copied_from_the_log_meanwhile(database, sqlite_url):
             time.sleep(0.02)
         else:
             pytest.fail("nothing was copied")
+        with database.write(durable=False, bulk=True) as conn:
+            conn.execute(sa.insert(setting).values(name="b", value="x" * 1_000_000))
+    for thread in copying():
+        thread.join(10)
+    assert path.stat().st_size > before + 1_500_000, "what came last was not copied"
+
+
+@ON_SQLITE
+def test_closing_waits_for_the_copying(database):
+    with database.copied_meanwhile():
+        assert copying()
+    database.close()
     assert not copying()
 
 
 def test_a_failure_beside_the_copying_is_a_failure(database):
     with pytest.raises(ZeroDivisionError), database.copied_meanwhile():
         raise ZeroDivisionError
+    database.close()
     assert not copying()
 
 
@@ -188,4 +201,5 @@ def test_who_cannot_copy_leaves_it_to_the_next_commit(database, monkeypatch):
     monkeypatch.setattr(database.engine, "raw_connection", broken)
     with database.copied_meanwhile():
         pass
+    database.close()
     assert not copying()

@@ -5,13 +5,17 @@ import pytest
 
 from joytoken.domain.record import UsageRecord
 from joytoken.store.record import (
+    ALIKE,
+    EACH,
     GROUPS,
+    NOTHING_OF,
     RECORD_COLUMNS,
     RECORD_LIST,
-    empty_groups,
+    Shape,
     insert_places,
     record_of,
     record_row,
+    shape_of,
     usage_insert_sql,
 )
 from tests.store import making
@@ -42,8 +46,10 @@ def test_one_record_that_has_something_of_a_group_brings_its_columns(database, g
         more = {"cost": 1} if field == "shortfall" else {}
         made = [bare(number) for number in range(count - 1)] + [bare(count, **{field: value}, **more)]
         rows = [record_row(one, "w", 1, 1) for one in made]
-        assert group not in empty_groups(rows)
-        assert len(empty_groups(rows)) == len(GROUPS) - 1
+        for within in (NOTHING_OF, ALIKE):
+            without = shape_of(rows, within).without
+            assert group not in without
+            assert len(without) == len(GROUPS) - 1
 
 
 @pytest.mark.parametrize("made", [making.record(1), making.record(2, streamed=False), UsageRecord("req-bare")])
@@ -66,8 +72,39 @@ def test_the_first_record_of_a_request_stays(database):
 def test_the_insert_has_a_mark_for_each_value_and_its_number():
     assert usage_insert_sql("usage_record_202611", 3).count("?") == 3 * len(RECORD_COLUMNS)
     assert usage_insert_sql("usage_record_202611", 3, numbered=True).count("?") == 3 * (len(RECORD_COLUMNS) + 1)
-    without = tuple(range(len(GROUPS)))
-    assert usage_insert_sql("usage_record_202611", 3, without).count("?") == 3 * len(insert_places(without))
+    assert usage_insert_sql("usage_record_202611", 3, NOTHING_OF).count("?") == 3 * len(insert_places(NOTHING_OF)[1])
+
+
+def test_what_all_records_have_the_same_is_given_once():
+    rows = [record_row(bare(number, key_id="k", model="m", cost=number % 2), "w", 1, number) for number in range(9)]
+    shape = shape_of(rows)
+    once, each = insert_places(shape)
+    assert {RECORD_COLUMNS[at] for at in each} == {"request_id", "billing_id", "cost", "seq"}
+    assert {"key_id", "model", "worker", "epoch"} < {RECORD_COLUMNS[at] for at in once}
+    text = usage_insert_sql("usage_record_202611", 2, shape)
+    assert text.count(f"?{len(once)}, ?, ?, ?, ?)") == 2
+    assert shape_of(rows[:1], shape) == shape
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("key_id", "other"), ("tags", "{}"), ("cached_input_tokens", 0), ("http_status", 200)]
+)
+@pytest.mark.parametrize("at", [0, 4, 8])
+def test_a_shape_is_only_ever_narrowed(field, value, at):
+    made = [bare(number, key_id="k") for number in range(9)]
+    rows = [record_row(one, "w", 1, number) for number, one in enumerate(made)]
+    before = shape_of(rows)
+    made[at] = msgspec.structs.replace(made[at], **{field: value})
+    other = [record_row(one, "w", 1, number) for number, one in enumerate(made)]
+    after = shape_of(other, before)
+    where = RECORD_COLUMNS.index(field)
+    assert where not in insert_places(after)[0]
+    assert where in insert_places(after)[1]
+    assert shape_of(rows, after) == after, "the records before have it too"
+    assert set(after.without) <= set(before.without)
+    assert set(after.common) < set(before.common)
+    assert shape_of(rows, EACH) == EACH
+    assert shape_of(rows, Shape((), (where,))) == Shape((), (where,))
 
 
 def test_batches_of_records_with_and_without_each_group_come_back(database):

@@ -277,9 +277,26 @@ class Replay:
                 position, seq = end, seq + 1
 
 
+def called_body(request_id: str) -> bytes:
+    """The body of a CALLED."""
+    return _encoder.encode(request_id)
+
+
 def read_body(kind: int, data: bytes) -> Any:
     """A record's body."""
     return _decoders[kind].decode(data)
+
+
+_EMPTY = msgspec.structs.astuple(UsageRecord(""))
+_row = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[Any, ...]])
+
+
+def read_row(data: bytes) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """A SETTLE's accounts and the values of its record's fields: of which a version before has fewer, a later more."""
+    accounts, values = _row.decode(data)
+    if len(values) != len(_EMPTY):
+        values = (*values, *_EMPTY[len(values) :])[: len(_EMPTY)]
+    return accounts, values
 
 
 class _RequestOnly(msgspec.Struct, array_like=True, gc=False):
@@ -295,12 +312,23 @@ class _HoldRequest(msgspec.Struct, array_like=True, gc=False):
     record: _RequestOnly
 
 
+class _SettleRequest(msgspec.Struct, array_like=True, gc=False):
+    accounts: msgspec.Raw
+    record: _RequestOnly
+
+
 _hold_request = msgspec.msgpack.Decoder(_HoldRequest)
+_settle_request = msgspec.msgpack.Decoder(_SettleRequest)
 
 
 def held_request(data: bytes) -> str:
     """The request of a HOLD, without the rest: nearly every hold of a journal has its settle behind it."""
     return _hold_request.decode(data).record.request_id
+
+
+def settled_request(data: bytes) -> str:
+    """The request of a SETTLE, without the rest."""
+    return _settle_request.decode(data).record.request_id
 
 
 def _mapped(path: Path) -> bytes | mmap.mmap:

@@ -7,23 +7,36 @@ both cost about the same, and in one process they would wait for each other, for
 the journal is opened here, and it is only read.
 """
 
+import fcntl
 import gc
 import os
-import select
 import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from joytoken.escrow.journal import CALLED, HOLD, PROGRESS, SETTLE, Replay, held_request, read_body
-from joytoken.store.batch import Prepared, SettleRow, prepare, sum_charges
-from joytoken.store.record import record_row
+from joytoken.escrow.journal import (
+    CALLED,
+    HOLD,
+    PROGRESS,
+    SETTLE,
+    Replay,
+    called_body,
+    held_request,
+    read_body,
+    read_row,
+    settled_request,
+)
+from joytoken.store.batch import Prepared, SettleRow, prepare, sum_by_account, sum_charges
+from joytoken.store.record import ALIKE, CHARGED
 
 _LENGTH = struct.Struct("<I")
+_INT = struct.Struct("i")
 _PIPE_BYTES = 1 << 20
 _OUT = 1  # standard output
 
@@ -36,17 +49,30 @@ class OpenHold(msgspec.Struct, array_like=True, gc=False):
     progress: int = -1
 
 
-class Settles(msgspec.Struct, array_like=True, tag=0):
-    """So many settles, in order, ready for the store."""
+class Found(msgspec.Struct, array_like=True, tag=0):
+    """So many settles, in order, as the journal has them."""
 
-    prepared: Prepared
+    seqs: list[int]
+    bodies: list[bytes]
+
+    @property
+    def upto(self) -> int:
+        """The last one's number."""
+        return self.seqs[-1]
+
+
+class Settles(msgspec.Struct, array_like=True, tag=1):
+    """So many settles, in order: ready for the store, or themselves."""
+
+    count: int
     upto: int  # the last one's number
     charged: int  # nanocredits
     charges: dict[str, int]  # on each account
-    rows: Sequence[SettleRow] = ()  # the settles themselves, where they were read by the one who needs them
+    prepared: Prepared | None = None
+    rows: tuple[SettleRow, ...] = ()
 
 
-class End(msgspec.Struct, array_like=True, tag=1):
+class End(msgspec.Struct, array_like=True, tag=2):
     """What was found when everything was read."""
 
     open: dict[str, OpenHold]  # by request
@@ -55,40 +81,83 @@ class End(msgspec.Struct, array_like=True, tag=1):
     missing: bool
 
 
-Parts = Generator[Settles | End, None, None]
+Parts = Generator[Found | Settles | End, None, None]
 
 
-def read_parts(replay: Replay, worker: str, epoch: int, applied: int, size: int, *, sqlite: bool) -> Parts:
-    """What a journal says beyond a watermark, in batches of so many settles, and what is open at its end."""
-    holds: dict[str, OpenHold] = {}
-    rows: list[SettleRow] = []
+def read_parts(replay: Replay, applied: int, size: int, border: int | None = None) -> Parts:
+    """What a journal says beyond a watermark, in batches of so many settles, and what is open at its end.
+
+    `border`: a number behind which nothing is read, and so no end seen.
+    """
+    holds: dict[str, bytes] = {}
+    called: set[bytes] = set()
+    progress: dict[str, int] = {}
+    seqs: list[int] = []
+    bodies: list[bytes] = []
     for seq, kind, data in replay.encoded():
         if kind == HOLD:
-            holds[held_request(data)] = OpenHold(data)
-        elif kind == SETTLE:
-            accounts, record = read_body(kind, data)
-            holds.pop(record.request_id, None)
-            if seq > applied:
-                rows.append((seq, accounts, record.charged, record))
-                if len(rows) >= size:
-                    yield _settles(rows, worker, epoch, sqlite=sqlite)
-                    rows = []
+            request_id = held_request(data)
+            holds[request_id] = data
+            progress.pop(request_id, None)
         elif kind == CALLED:
-            hold = holds.get(read_body(kind, data))
-            if hold is not None:
-                hold.called = True
+            called.add(data)
+        elif kind == SETTLE:
+            holds.pop(settled_request(data), None)
+            if seq > applied:
+                seqs.append(seq)
+                bodies.append(data)
+                if len(seqs) >= size:
+                    yield Found(seqs, bodies)
+                    seqs, bodies = [], []
+                    called.intersection_update(map(called_body, holds))
+                    progress = {request_id: progress[request_id] for request_id in progress if request_id in holds}
         elif kind == PROGRESS:
-            request_id, progress = read_body(kind, data)
-            if request_id in holds:
-                holds[request_id].progress = progress
-    if rows:
-        yield _settles(rows, worker, epoch, sqlite=sqlite)
-    yield End(holds, replay.last_seq, replay.torn, replay.missing)
+            request_id, cost = read_body(kind, data)
+            progress[request_id] = cost
+        if seq == border:
+            break
+    if seqs:
+        yield Found(seqs, bodies)
+    if replay.last_seq != border:
+        found = {
+            request_id: OpenHold(data, called_body(request_id) in called, progress.get(request_id, -1))
+            for request_id, data in holds.items()
+        }
+        yield End(found, replay.last_seq, replay.torn, replay.missing)
 
 
-def _settles(rows: list[SettleRow], worker: str, epoch: int, *, sqlite: bool) -> Settles:
-    prepared = prepare([record_row(record, worker, epoch, seq) for seq, _, _, record in rows], sqlite=sqlite)
-    return Settles(prepared, rows[-1][0], sum([row[2] for row in rows]), sum_charges(rows), rows)
+class Ready:
+    """Makes settles ready for the store, one batch after the other."""
+
+    def __init__(self, worker: str, epoch: int, *, sqlite: bool) -> None:
+        self._whose = (worker, epoch)
+        self._sqlite = sqlite
+        self._shape = ALIKE
+
+    def make(self, found: Found) -> Settles:
+        """Make a batch ready."""
+        whose, rows, charged_on = self._whose, [], []
+        for seq, data in zip(found.seqs, found.bodies, strict=True):
+            accounts, row = read_row(data)
+            rows.append((*row, *whose, seq))
+            charged_on.append((accounts, row[CHARGED]))
+        prepared = prepare(rows, sqlite=self._sqlite, within=self._shape)
+        self._shape = prepared.shape
+        charged = sum([amount for _, amount in charged_on])
+        return Settles(prepared.count, found.upto, charged, sum_by_account(charged_on), prepared)
+
+
+def whole(found: Found) -> Settles:
+    """Read a batch as it is."""
+    read = [read_body(SETTLE, data) for data in found.bodies]
+    return settles_of(
+        [(seq, accounts, one.charged, one) for seq, (accounts, one) in zip(found.seqs, read, strict=True)]
+    )
+
+
+def settles_of(rows: Sequence[SettleRow]) -> Settles:
+    """These settles as a batch."""
+    return Settles(len(rows), rows[-1][0], sum([row[2] for row in rows]), sum_charges(rows), rows=tuple(rows))
 
 
 class Reader:
@@ -108,16 +177,12 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         if self._process.stdout is not None:
-            self._process.stdout.close()  # it ends at its next word
+            self._process.stdout.close()
+        self._process.kill()  # it only reads
         self._process.wait()
 
-    def ready(self) -> bool:
-        """Whether it has something to say, or has died."""
-        said = self._process.stdout
-        return said is None or bool(select.select([said], [], [], 0)[0])
-
     def parts(self) -> Parts:
-        """What it finds, up to `End`. Without that, it has died."""
+        """What it finds, made ready where it had the time, up to `End`. Without that, it has died."""
         said = self._process.stdout
         while said is not None and len(length := said.read(_LENGTH.size)) == _LENGTH.size:
             (size,) = _LENGTH.unpack(length)
@@ -128,7 +193,13 @@ class Reader:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Settles | End).decode
+_decode = msgspec.msgpack.Decoder(Found | Settles | End).decode
+
+
+def _unread() -> int:
+    """Bytes of what was said that nobody has read yet: as long as there are any, the other one is at work."""
+    count = fcntl.ioctl(_OUT, termios.FIONREAD, bytes(_INT.size))
+    return int(_INT.unpack(count)[0])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -136,11 +207,10 @@ def main(arguments: Sequence[str]) -> int:
     folder, slot, worker, epoch, applied, size, database = arguments
     gc.disable()  # nothing here goes in circles, and everything is gone with the process
     replay = Replay(Path(folder), slot, worker, int(epoch))
+    ready = Ready(worker, int(epoch), sqlite=database == "sqlite")
     try:
-        for part in read_parts(replay, worker, int(epoch), int(applied), int(size), sqlite=database == "sqlite"):
-            if isinstance(part, Settles):
-                part.rows = ()
-            data = _encode(part)
+        for part in read_parts(replay, int(applied), int(size)):
+            data = _encode(ready.make(part) if isinstance(part, Found) and _unread() else part)
             left = memoryview(_LENGTH.pack(len(data)) + data)
             while left:
                 left = left[os.write(_OUT, left) :]

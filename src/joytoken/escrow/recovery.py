@@ -9,21 +9,34 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from joytoken.domain.record import UsageRecord, close_record
 from joytoken.escrow.journal import HOLD, HoldBody, Replay, read_body
-from joytoken.escrow.reading import End, OpenHold, Parts, Reader, Settles, read_parts
+from joytoken.escrow.reading import (
+    End,
+    Found,
+    OpenHold,
+    Parts,
+    Reader,
+    Ready,
+    Settles,
+    read_parts,
+    settles_of,
+    whole,
+)
 from joytoken.escrow.terms import Closed, RecoveryReport
 from joytoken.store.engine import StoreUnavailable
 from joytoken.store.ledger import Batch, Ledger, SettleRow
 from joytoken.store.ledger_types import LeaseGone, Unprepared
 
-BATCH_RECORDS = 1_000
-_ALONE_BATCHES = 3  # of a journal, before it is read by another process: starting that takes as long
+BATCH_RECORDS = 512  # more would not stay in a processor's cache from being read to being made ready
+_ALONE_BATCHES = 4  # of a journal, before it is read by another process
+_AHEAD_BATCHES = 14  # of such size that are read here meanwhile: that one starts as long, and begins behind them
 _LOCK = ".lock"
 _LOCK_PAUSE_S = 0.02
 
@@ -115,9 +128,9 @@ def _file(ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, l
     """Bring what a journal proves beyond the watermark to the store."""
     filing = _Filing(ledger, slot, epoch, applied, at_us, late=late)
     try:
-        end = filing.settles(beside=not late)
+        end = filing.settles(ready=not late)
     except Unprepared:
-        end = filing.settles(beside=False)
+        end = filing.settles(ready=False)
     settled = filing.count
     if end.open and end.last_seq < filing.applied:
         # The journal's end is gone, or an earlier recovery died on its way: the store has settles not found here.
@@ -125,7 +138,7 @@ def _file(ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, l
             del end.open[request_id]
     rows = list(_resolve(end.open, max(end.last_seq, filing.applied), at_us))
     for start in range(0, len(rows), BATCH_RECORDS):
-        filing.bring(rows[start : start + BATCH_RECORDS])
+        filing.bring(settles_of(rows[start : start + BATCH_RECORDS]))
     return RecoveryReport(epoch, settled, len(rows), filing.charged, end.torn, end.missing, slot.worker, late)
 
 
@@ -139,63 +152,57 @@ class _Filing:
         self._slot = slot
         self._epoch = epoch
         self._at_us = at_us
-        self._late = late
         self.applied = applied
         self.count = 0
         self.charged = 0  # nanocredits
 
-    def settles(self, *, beside: bool) -> End:
+    def settles(self, *, ready: bool) -> End:
         """Bring what the journal has beyond the watermark; returns what is open at its end.
 
-        `beside`: a process may read it. Raises Unprepared where the store needs more than that one says.
+        `ready`: made ready for the store. Raises Unprepared where that needs the settles themselves.
         """
-        with closing(self._parts(beside=beside)) as parts:
+        slot = self._slot
+        make = Ready(slot.worker, self._epoch, sqlite=self._sqlite).make if ready else whole
+        with closing(self._parts() if ready else self._own_parts()) as parts:
             for part in parts:
                 if isinstance(part, End):
                     return part
-                self.bring(part.rows, part)
+                self.bring(make(part) if isinstance(part, Found) else part)
         raise RuntimeError("the reading of a journal has no end")
 
-    def bring(self, rows: Sequence[SettleRow], part: Settles | None = None) -> None:
-        """Bring these settles, which `part` may have ready or instead."""
-        if part is None or self._late:
-            batch = Batch(rows[-1][0], rows, {}, self._at_us)
-            count, charged = len(rows), sum([row[2] for row in rows])
-        else:
-            batch = Batch(part.upto, rows, {}, self._at_us, charges=part.charges, prepared=part.prepared)
-            count, charged = part.prepared.count, part.charged
+    def bring(self, part: Settles) -> None:
+        """Bring these settles."""
+        batch = Batch(part.upto, part.rows, {}, self._at_us, charges=part.charges, prepared=part.prepared)
         self._flush(self._slot.worker, self._epoch, batch)
-        self.count += count
-        self.charged += charged
-        self.applied = batch.upto
+        self.count += part.count
+        self.charged += part.charged
+        self.applied = part.upto
 
-    def _parts(self, *, beside: bool) -> Parts:
+    def _parts(self) -> Parts:
         """What the journal says beyond the watermark. A long one is read by another process as soon as that can."""
-        slot, reader = self._slot, None
+        slot, since = self._slot, self.applied
         with ExitStack() as stack:
             for count, part in enumerate(self._own_parts(), 1):
                 yield part
                 if isinstance(part, End):
                     return
-                if beside and count == _ALONE_BATCHES:
-                    stack.enter_context(self._bulk())
-                    what = (slot.folder, slot.name, slot.worker, self._epoch, self.applied, BATCH_RECORDS)
-                    with suppress(OSError):  # then all of it is read here
-                        reader = stack.enter_context(Reader(*what, sqlite=self._sqlite))
-                if reader is not None and reader.ready():
+                if count == _ALONE_BATCHES:
                     break
-            for part in reader.parts() if reader is not None else ():
-                if isinstance(part, End):
+            stack.enter_context(self._bulk())
+            border = self.applied + (self.applied - since) * _AHEAD_BATCHES // _ALONE_BATCHES
+            what = (slot.folder, slot.name, slot.worker, self._epoch, border, BATCH_RECORDS)
+            with suppress(OSError):  # then all of it is read here
+                reader = stack.enter_context(Reader(*what, sqlite=self._sqlite))
+                for part in chain(self._own_parts(border), reader.parts()):
                     yield part
-                    return
-                if part.upto > self.applied:  # what was read here meanwhile ended at the same settles
-                    yield part
+                    if isinstance(part, End):
+                        return
         yield from self._own_parts()  # the other one has died
 
-    def _own_parts(self) -> Parts:
+    def _own_parts(self, border: int | None = None) -> Parts:
         slot = self._slot
         replay = Replay(slot.folder, slot.name, slot.worker, self._epoch)
-        return read_parts(replay, slot.worker, self._epoch, self.applied, BATCH_RECORDS, sqlite=self._sqlite)
+        return read_parts(replay, self.applied, BATCH_RECORDS, border)
 
 
 def _resolve(unsettled: dict[str, OpenHold], last_seq: int, at_us: int) -> Iterator[SettleRow]:

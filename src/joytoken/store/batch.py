@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from joytoken.domain.record import UsageRecord
-from joytoken.store.record import RECORD_COLUMNS, STARTED, empty_groups, insert_places, rows_json
+from joytoken.store.record import ALIKE, RECORD_COLUMNS, STARTED, Shape, insert_places, rows_json, shape_of
 
 LEASE_US = 30_000_000  # how long a worker's leases are good without a word from it, where nothing else was said
 INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement on SQLite: few texts, so that each stays prepared
@@ -30,7 +30,7 @@ class Prepared(msgspec.Struct, array_like=True, gc=False):
     starts: tuple[int, int]  # when the first of the requests began, and the last
     shortfall: int
     reason: str
-    without: tuple[int, ...]  # on SQLite: groups of columns that are not named
+    shape: Shape  # on SQLite: of the insert
     values: tuple[tuple[Any, ...], ...]  # on SQLite: the values of each statement
     said: str  # on PostgreSQL: the records
 
@@ -49,8 +49,13 @@ class Batch(msgspec.Struct, frozen=True):
 
 def sum_charges(settles: Iterable[SettleRow]) -> dict[str, int]:
     """What settles charge on each account."""
+    return sum_by_account([(accounts, charged) for _, accounts, charged, _ in settles])
+
+
+def sum_by_account(charged_on: Iterable[tuple[tuple[str, ...], int]]) -> dict[str, int]:
+    """What is charged on each account, of amounts that are charged on several."""
     sums: dict[tuple[str, ...], int] = {}
-    for _, accounts, charged, _ in settles:
+    for accounts, charged in charged_on:
         sums[accounts] = sums.get(accounts, 0) + charged
     charges: dict[str, int] = {}
     for accounts, charged in sums.items():
@@ -93,35 +98,36 @@ _SEQ = RECORD_COLUMNS.index("seq")
 _started, _shortfall = itemgetter(STARTED), itemgetter(RECORD_COLUMNS.index("shortfall"))
 
 
-def prepare(rows: Sequence[Row], *, sqlite: bool) -> Prepared:
-    """Make `record_row` tuples ready for the one database or the other."""
+def prepare(rows: Sequence[Row], *, sqlite: bool, within: Shape = ALIKE) -> Prepared:
+    """Make `record_row` tuples ready for the one database or the other. `within`: the shape of those before."""
     starts = list(map(_started, rows))
-    without = empty_groups(rows) if sqlite else ()
+    shape = shape_of(rows, within) if sqlite else within
     return Prepared(
         count=len(rows),
         first_seq=rows[0][_SEQ],
         starts=(min(starts), max(starts)),
         shortfall=sum(map(_shortfall, rows)),
         reason=batch_reason(rows),
-        without=without,
-        values=values_of(rows, without) if sqlite else (),
+        shape=shape,
+        values=values_of(rows, shape) if sqlite else (),
         said="" if sqlite else rows_json(rows),
     )
 
 
-def values_of(rows: Sequence[Row], without: tuple[int, ...], numbers: Sequence[int] = ()) -> tuple[Row, ...]:
+def values_of(rows: Sequence[Row], shape: Shape, numbers: Sequence[int] = ()) -> tuple[Row, ...]:
     """`record_row` tuples as the values of statements on SQLite, each for one of `INSERT_ROWS`.
 
-    `without`: groups of columns that are not named; `numbers`: arrival numbers, where these are given.
+    `numbers`: arrival numbers, where these are given.
     """
-    wanted = itemgetter(*insert_places(without))
+    once, each = insert_places(shape)
+    first, wanted = [rows[0][at] for at in once], itemgetter(*each)
     parts, at = [], 0
     for size in INSERT_ROWS:
         while len(rows) - at >= size:
             part = map(wanted, rows[at : at + size])
             if numbers:
                 part = map(_numbered, numbers[at : at + size], part)
-            parts.append(tuple(chain.from_iterable(part)))
+            parts.append((*first, *chain.from_iterable(part)))
             at += size
     return tuple(parts)
 

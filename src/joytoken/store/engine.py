@@ -30,8 +30,8 @@ CONNECTIONS_MAX = 16
 ATTEMPTS_MAX = 5  # of a transaction that met another one
 _PAUSE_S = 0.01
 _WRITE = "joytoken_write"
-_COPY_S = 0.2  # between two of the copies that are made beside much writing
-_PAGES, _BULK_PAGES = 1_000, 16_000  # of SQLite's log, of 4 KiB each, that are copied into the file at once
+_COPY_S = 1.0  # between two of the copies that are made beside much writing: what changes often is copied once
+_PAGES, _BULK_PAGES = 1_000, 32_000  # of SQLite's log, of 4 KiB each, that are copied into the file at once
 _DEFAULTS: dict[str, str | int] = {"synchronous": "NORMAL", "wal_autocheckpoint": _PAGES}
 _PASSING = {
     sqlite3.SQLITE_BUSY,
@@ -78,6 +78,7 @@ class Database:
         )
         self._busy_s = busy_ms / 1000
         self._writer = threading.Lock()
+        self._copying: list[threading.Thread] = []
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -91,8 +92,8 @@ class Database:
 
         `durable`: a commit survives a power cut. Otherwise it survives the process; SQLite then syncs at its
         checkpoints alone. On PostgreSQL every commit is synchronous. `turn`: wait until no other transaction has it.
-        `bulk`: one of many in a row; SQLite then makes a checkpoint, with its syncs, of sixteen times as much; or all
-        the time beside them, within `copied_meanwhile`.
+        `bulk`: one of many in a row; SQLite then makes a checkpoint, with its syncs, of 32 times as much; or beside
+        them, within `copied_meanwhile`.
         """
         with _named_failures(), self._turn(), self.engine.connect() as conn:
             if self.sqlite:
@@ -107,7 +108,8 @@ class Database:
     def copied_meanwhile(self) -> Iterator[None]:
         """While the block writes much, let another thread copy it from SQLite's log into the file, and wait for disks.
 
-        Neither keeps the other from its work, nor needs the interpreter for it. Elsewhere, servers do that.
+        Neither keeps the other from its work, nor needs the interpreter for it. Elsewhere, servers do that. The block's
+        end does not wait for the last copy, `close` does.
         """
         if not self.sqlite:
             yield
@@ -115,22 +117,26 @@ class Database:
         ended = threading.Event()
         copying = threading.Thread(target=self._copy, args=(ended,), name="joytoken-checkpoint", daemon=True)
         copying.start()
+        self._copying = [thread for thread in self._copying if thread.is_alive()] + [copying]
         try:
             yield
         finally:
             ended.set()
-            copying.join()
 
     def _copy(self, ended: threading.Event) -> None:
         try:
             with closing(self.engine.raw_connection()) as raw:
-                while not ended.wait(_COPY_S):
+                last = False
+                while not last:
+                    last = ended.wait(_COPY_S)
                     raw.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except (sqlite3.Error, sa.exc.SQLAlchemyError):
             return  # whoever commits does it then
 
     def close(self) -> None:
         """Close all connections."""
+        for thread in self._copying:
+            thread.join()
         self.engine.dispose()
 
     @contextmanager

@@ -148,7 +148,7 @@ class WorkerLedger:
 
         Raises WorkerFenced where another epoch has begun.
         """
-        with self._db.write(durable=self.durable) as conn:
+        with self._db.write(durable=self.durable, bulk=True) as conn:
             row = conn.execute(WORKER_ROW, {"of": worker_id}).first()
             if row is None or row.epoch != epoch:
                 raise WorkerFenced(f"epoch {epoch} of {worker_id} is not the one that the store knows")

@@ -4,10 +4,10 @@ Nothing here needs a database: a process that only reads a journal has rows, too
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,8 @@ RECORD_FIELDS: tuple[str, ...] = UsageRecord.__struct_fields__
 RECORD_COLUMNS: tuple[str, ...] = (*RECORD_FIELDS, "worker", "epoch", "seq")  # what an insert names
 RECORD_LIST = ", ".join(RECORD_FIELDS)
 _STREAMED = RECORD_FIELDS.index("streamed")
-STARTED = RECORD_FIELDS.index("started_us")  # in a `record_row`
+# In a `record_row`.
+STARTED, CHARGED = RECORD_FIELDS.index("started_us"), RECORD_FIELDS.index("charged")
 
 
 # What most batches have nothing of. Where a whole batch has none of a group, its columns are not named and take their
@@ -31,37 +32,74 @@ GROUPS = (
     ("run_id", "parent_run_id"),
 )
 _GROUPS = tuple([tuple([RECORD_COLUMNS.index(name) for name in group]) for group in GROUPS])
+# Columns of which each record has its own value, whatever else records have in common.
+_OWN = frozenset([RECORD_COLUMNS.index(name) for name in ("request_id", "billing_id", "seq")])
 NULLABLE = frozenset([field.name for field in msgspec.structs.fields(UsageRecord) if field.default is None])
-_EMPTY = msgspec.structs.astuple(UsageRecord(""))
-_NOTHING = tuple([(itemgetter(*group), itemgetter(*group)(_EMPTY)) for group in _GROUPS])
+_EMPTY: tuple[Any, ...] = msgspec.structs.astuple(UsageRecord(""))
 
 
-def empty_groups(rows: Sequence[tuple[Any, ...]]) -> tuple[int, ...]:
-    """The numbers of the groups that these `record_row` tuples have nothing of."""
-    return tuple([number for number, (get, nothing) in enumerate(_NOTHING) if all(map(nothing.__eq__, map(get, rows)))])
+class Shape(NamedTuple):
+    """What an insert does not say of each of its records."""
+
+    without: tuple[int, ...] = ()  # groups that none of them has anything of, and that are not named
+    common: tuple[int, ...] = ()  # columns in which all of them have the same, given once
+
+
+EACH = Shape()
+NOTHING_OF = Shape(tuple(range(len(GROUPS))))
+ALIKE = Shape(NOTHING_OF.without, tuple([at for at in range(len(RECORD_COLUMNS)) if at not in _OWN]))
+
+
+def shape_of(rows: Sequence[tuple[Any, ...]], within: Shape = ALIKE) -> Shape:
+    """The shape that these `record_row` tuples have.
+
+    `within`: no more than it is looked for. Who gives that of the records before gets a few shapes in all, so that
+    there are few texts and each stays prepared; and that it is still the same is soon seen.
+    """
+    get, empty = _to_see(within)
+    if get is not None:
+        first = get(rows[0])
+        if first[: len(empty)] == empty and list(map(get, rows)).count(first) == len(rows):
+            return within
+    columns = list(zip(*rows, strict=True))
+    without = [n for n in within.without if all(_alike(columns[at], _EMPTY[at]) for at in _GROUPS[n])]
+    return Shape(tuple(without), tuple([at for at in within.common if _alike(columns[at], columns[at][0])]))
 
 
 @functools.cache
-def insert_places(without: tuple[int, ...]) -> tuple[int, ...]:
-    """Which values of a `record_row` an insert takes that does without these groups."""
-    out = {at for number in without for at in _GROUPS[number]}
-    return tuple([at for at in range(len(RECORD_COLUMNS)) if at not in out])
+def _to_see(shape: Shape) -> tuple[Callable[[Any], Any] | None, tuple[Any, ...]]:
+    """What takes the values that a shape is about of a row, and what the first of them are."""
+    out = [at for number in shape.without for at in _GROUPS[number]]
+    places = [*out, *insert_places(shape)[0]]
+    return itemgetter(*places) if len(places) > 1 else None, tuple([_EMPTY[at] for at in out])
+
+
+def _alike(column: tuple[Any, ...], value: Any) -> bool:
+    return column.count(value) == len(column)
 
 
 @functools.cache
-def usage_insert_sql(table: str, rows: int = 1, without: tuple[int, ...] = (), *, numbered: bool = False) -> str:
+def insert_places(shape: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Which values of `record_row` tuples an insert of this shape takes: of the first of them, and of each."""
+    out = {at for number in shape.without for at in _GROUPS[number]}
+    once = tuple([at for at in shape.common if at not in out])
+    return once, tuple([at for at in range(len(RECORD_COLUMNS)) if at not in out and at not in once])
+
+
+@functools.cache
+def usage_insert_sql(table: str, rows: int = 1, shape: Shape = EACH, *, numbered: bool = False) -> str:
     """The insert of so many usage records into a month's table on SQLite, for `run_text`.
 
-    Its parameters are the values at `insert_places(without)` of their `record_row` tuples, one after the other;
-    `numbered`: each with its arrival number before it, which else is the one after the table's greatest. A record that
-    is there already is left as it is; a caller that must know which were new asks for those ids first, in the same
-    transaction.
+    Its parameters are the values at `insert_places(shape)` of their `record_row` tuples: those of the first, and then
+    one record's after the other's. `numbered`: each with its arrival number before them, which else is the one after
+    the table's greatest. A record that is there already is left as it is; a caller that must know which were new asks
+    for those ids first, in the same transaction.
     """
-    names = [RECORD_COLUMNS[at] for at in insert_places(without)]
-    if numbered:
-        names.insert(0, "ingest_seq")
-    row = f"({', '.join('?' * len(names))})"
-    columns, values = ", ".join(names), ", ".join([row] * rows)
+    once, each = insert_places(shape)
+    own = ["ingest_seq"] * numbered + [RECORD_COLUMNS[at] for at in each]
+    row = f"({', '.join([*[f'?{number}' for number in range(1, len(once) + 1)], *'?' * len(own)])})"
+    columns = ", ".join([*[RECORD_COLUMNS[at] for at in once], *own])
+    values = ", ".join([row] * rows)
     return f"INSERT INTO {table} ({columns}) VALUES {values} ON CONFLICT (request_id) DO NOTHING"  # noqa: S608
 
 

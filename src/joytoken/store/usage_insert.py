@@ -7,7 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from joytoken.store.batch import INSERT_ROWS, Prepared, values_of
-from joytoken.store.record import STARTED, empty_groups, insert_places, rows_json, usage_insert_json, usage_insert_sql
+from joytoken.store.record import (
+    NOTHING_OF,
+    STARTED,
+    Shape,
+    insert_places,
+    rows_json,
+    shape_of,
+    usage_insert_json,
+    usage_insert_sql,
+)
 from joytoken.store.statement import run_text, select_text
 from joytoken.store.usage_months import LAST_SEQ, Months, month_of, table_of
 
@@ -44,7 +53,7 @@ def insert_prepared(conn: sa.Connection, prepared: Prepared, months: Months) -> 
         return run_text(conn, _json(table), (prepared.said,)) if prepared.said else None
     if not prepared.values or not _counts_on(conn, table, _last_number(conn)):
         return None
-    return _run(conn, table, prepared.values, prepared.without, numbered=False)
+    return _run(conn, table, prepared.values, prepared.shape)
 
 
 def _last_number(conn: sa.Connection) -> int:
@@ -69,13 +78,15 @@ def _by_month(numbers: Iterable[int], rows: Rows) -> list[tuple[str, list[int], 
 
 def _insert(conn: sa.Connection, table: str, rows: Rows, numbers: Sequence[int] = ()) -> int:
     """Insert rows of one month, with their arrival numbers where these are given; returns how many were new."""
-    without = empty_groups(rows)
-    return _run(conn, table, values_of(rows, without, numbers), without, numbered=bool(numbers))
+    shape = shape_of(rows, NOTHING_OF)
+    return _run(conn, table, values_of(rows, shape, numbers), shape, numbered=bool(numbers))
 
 
 def _run(
-    conn: sa.Connection, table: str, parts: Iterable[tuple[Any, ...]], without: tuple[int, ...], *, numbered: bool
+    conn: sa.Connection, table: str, parts: Iterable[tuple[Any, ...]], shape: Shape, *, numbered: bool = False
 ) -> int:
-    width = len(insert_places(without)) + numbered
-    texts = {size * width: usage_insert_sql(table, size, without, numbered=numbered) for size in INSERT_ROWS}
+    once, each = map(len, insert_places(shape))
+    texts = {
+        once + size * (each + numbered): usage_insert_sql(table, size, shape, numbered=numbered) for size in INSERT_ROWS
+    }
     return sum(run_text(conn, texts[len(values)], values) for values in parts)
