@@ -158,27 +158,66 @@ def test_what_a_killed_one_did_not_say_is_read_here(store, slot, heard, monkeypa
     assert len(heard) == 1
 
 
-def test_what_cannot_be_written_as_it_is_ready_is_read_again_here(store, slot, heard):
-    """One of the requests is in the store, though the watermark does not know."""
-    seq, accounts, charged, known = next(iter(_settles(slot)))
-    late = Batch(seq, [(seq, accounts, charged, known)], {}, 5)
+def known_to_the_store(store, slot, *numbers):
+    """Have another worker settle some of the journal's requests, of which the watermark says nothing."""
+    found = [(seq, *body) for seq, kind, body in Replay(slot.folder, slot.name, slot.worker, 1) if kind == SETTLE]
     epoch = store.ledger.register("other:0", "other", 1)
-    store.ledger.grant("other:0", epoch, [(want, 0, 1_000) for want in wants(10**6)], 1)
-    store.ledger.flush("other:0", epoch, late)
+    store.ledger.grant("other:0", epoch, [(want, 0, 10_000) for want in wants(10**6)], 1)
+    for number in numbers:
+        seq, accounts, record = found[number]
+        store.ledger.flush("other:0", epoch, Batch(seq, [(seq, accounts, record.charged, record)], {}, 5))
     store.ledger.finish("other:0", epoch)
+
+
+@pytest.mark.parametrize(
+    ("known", "ready", "times"),
+    [
+        ([6], False, 1),  # in a batch that was read here
+        ([-1], False, 1),  # in one that the process sent as the journal has it
+        ([-1], True, 2),  # in one that it had made ready
+        ([20, 28, 36], True, 3),  # in so many of these that all is read here
+    ],
+)
+def test_what_cannot_be_written_as_it_is_ready_is_read_here(store, slot, heard, monkeypatch, known, ready, times):
+    known_to_the_store(store, slot, *known)
+    monkeypatch.setattr(recovery, "_AHEAD_BATCHES", 0)
+    monkeypatch.setattr(recovery, "_ALONE_BATCHES", 1)
+    told, begun = Reader.parts, []
+    applied = store.ledger.state(WORKER)[2]
+    as_found = {
+        part.upto: part for part in list(read_parts(Replay(slot.folder, slot.name, WORKER, 1), applied, 3))[:-1]
+    }
+
+    def tell(reader):
+        begun.append(reader)
+        if ready:
+            reader._process.wait(60)  # while nobody reads, it makes batches ready
+        for part in told(reader):
+            yield part if ready or isinstance(part, End) else as_found[part.upto]
+
+    monkeypatch.setattr(Reader, "parts", tell)
     report = recover(store.ledger, slot, 5)
     assert (report.settled, report.resolved) == (SETTLES - 5, 3)
     assert row(store.ledger, WALLET).balance == MONEY - 100 * SETTLES - 160
     assert store.ledger.verify().first_bad is None
+    assert len(begun) == times
+
+
+def test_a_month_that_others_were_behind_is_gone_on_with(store, slot, heard, monkeypatch):
+    """The first batch of it needs its numbers; the others are written as they are ready."""
+    other = a_record(10_000)
+    other.started_us = other.finished_us = 1_790_000_000_000_000
+    epoch = store.ledger.register("other:0", "other", 1)
+    store.ledger.grant("other:0", epoch, [(want, 0, 10_000) for want in wants(10**6)], 1)
+    store.ledger.flush("other:0", epoch, Batch(1, [(1, (), 0, other)], {}, 5))
+    store.ledger.finish("other:0", epoch)
+    read = []
+    monkeypatch.setattr(recovery, "whole", lambda found: read.append(found) or whole(found))
+    report = recover(store.ledger, slot, 5)
+    assert (report.settled, report.resolved) == (SETTLES - 5, 3)
+    assert len(read) == (1 if store.ledger.sqlite else 0)
     assert heard
-
-
-def _settles(slot):
-    """The last batch of the journal."""
-    replay = Replay(slot.folder, slot.name, slot.worker, 1)
-    found = [body for body in replay if body[1] == SETTLE]
-    seq, _, (accounts, record) = found[-1]
-    yield seq, accounts, record.charged, record
+    assert store.ledger.verify().first_bad is None
 
 
 def test_it_ends_with_the_one_that_it_reads_for(slot, monkeypatch):

@@ -41,8 +41,8 @@ MUTANTS = (
     Mutant("idempotence of settle", _HOLDS, "Holds.settle", "if outcome is not None:", "if False:"),
     Mutant("idempotence of top-up", _ORDERS, "earlier_act", "if tx is None:", "if True:"),
     Mutant(
-        "replay skipped", _RECOVERY, "_Filing.settles",
-        "self.bring(make(part) if isinstance(part, Found) else part)", "pass",
+        "replay skipped", _RECOVERY, "_Filing._bring_all",
+        "self.bring(make(part))", "pass",
     ),
     Mutant(
         "open holds skipped", _RECOVERY, "_file",

@@ -32,7 +32,7 @@ from joytoken.escrow.journal import (
     read_row,
     settled_request,
 )
-from joytoken.store.batch import Prepared, SettleRow, prepare, sum_by_account, sum_charges
+from joytoken.store.batch import Prepared, SettleRow, charge_each, prepare, sum_charges
 from joytoken.store.record import ALIKE, CHARGED
 
 _LENGTH = struct.Struct("<I")
@@ -136,15 +136,15 @@ class Ready:
 
     def make(self, found: Found) -> Settles:
         """Make a batch ready."""
-        whose, rows, charged_on = self._whose, [], []
+        whose, rows = self._whose, []
+        sums: dict[tuple[str, ...], int] = {}
         for seq, data in zip(found.seqs, found.bodies, strict=True):
             accounts, row = read_row(data)
             rows.append((*row, *whose, seq))
-            charged_on.append((accounts, row[CHARGED]))
+            sums[accounts] = sums.get(accounts, 0) + row[CHARGED]
         prepared = prepare(rows, sqlite=self._sqlite, within=self._shape)
         self._shape = prepared.shape
-        charged = sum([amount for _, amount in charged_on])
-        return Settles(prepared.count, found.upto, charged, sum_by_account(charged_on), prepared)
+        return Settles(prepared.count, found.upto, sum(sums.values()), charge_each(sums), prepared)
 
 
 def whole(found: Found) -> Settles:

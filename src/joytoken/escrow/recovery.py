@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from itertools import chain
@@ -37,6 +37,7 @@ from joytoken.store.ledger_types import LeaseGone, Unprepared
 BATCH_RECORDS = 512  # more would not stay in a processor's cache from being read to being made ready
 _ALONE_BATCHES = 4  # of a journal, before it is read by another process
 _AHEAD_BATCHES = 14  # of such size that are read here meanwhile: that one starts as long, and begins behind them
+_READY_TIMES = 3  # that reading begins anew where another process has made ready what cannot be written so
 _LOCK = ".lock"
 _LOCK_PAUSE_S = 0.02
 
@@ -127,10 +128,7 @@ def recover(ledger: Ledger, slot: Slot, at_us: int, own_epoch: int | None = None
 def _file(ledger: Ledger, slot: Slot, epoch: int, applied: int, at_us: int, *, late: bool) -> RecoveryReport:
     """Bring what a journal proves beyond the watermark to the store."""
     filing = _Filing(ledger, slot, epoch, applied, at_us, late=late)
-    try:
-        end = filing.settles(ready=not late)
-    except Unprepared:
-        end = filing.settles(ready=False)
+    end = filing.settles(ready=not late)
     settled = filing.count
     if end.open and end.last_seq < filing.applied:
         # The journal's end is gone, or an earlier recovery died on its way: the store has settles not found here.
@@ -159,15 +157,26 @@ class _Filing:
     def settles(self, *, ready: bool) -> End:
         """Bring what the journal has beyond the watermark; returns what is open at its end.
 
-        `ready`: made ready for the store. Raises Unprepared where that needs the settles themselves.
+        `ready`: made ready for the store. Where that needs the settles themselves, they are read here, and from a few
+        times on all of them.
         """
-        slot = self._slot
-        make = Ready(slot.worker, self._epoch, sqlite=self._sqlite).make if ready else whole
-        with closing(self._parts() if ready else self._own_parts()) as parts:
+        for _ in range(_READY_TIMES if ready else 0):
+            with suppress(Unprepared):
+                return self._bring_all(self._parts(), Ready(self._slot.worker, self._epoch, sqlite=self._sqlite).make)
+        return self._bring_all(self._own_parts(), whole)
+
+    def _bring_all(self, parts: Parts, make: Callable[[Found], Settles]) -> End:
+        with closing(parts):
             for part in parts:
                 if isinstance(part, End):
                     return part
-                self.bring(make(part) if isinstance(part, Found) else part)
+                if isinstance(part, Settles):
+                    self.bring(part)
+                    continue
+                try:
+                    self.bring(make(part))
+                except Unprepared:
+                    self.bring(whole(part))
         raise RuntimeError("the reading of a journal has no end")
 
     def bring(self, part: Settles) -> None:

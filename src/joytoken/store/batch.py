@@ -49,14 +49,14 @@ class Batch(msgspec.Struct, frozen=True):
 
 def sum_charges(settles: Iterable[SettleRow]) -> dict[str, int]:
     """What settles charge on each account."""
-    return sum_by_account([(accounts, charged) for _, accounts, charged, _ in settles])
-
-
-def sum_by_account(charged_on: Iterable[tuple[tuple[str, ...], int]]) -> dict[str, int]:
-    """What is charged on each account, of amounts that are charged on several."""
     sums: dict[tuple[str, ...], int] = {}
-    for accounts, charged in charged_on:
+    for _, accounts, charged, _ in settles:
         sums[accounts] = sums.get(accounts, 0) + charged
+    return charge_each(sums)
+
+
+def charge_each(sums: dict[tuple[str, ...], int]) -> dict[str, int]:
+    """What is charged on each account, of sums that are each charged on several."""
     charges: dict[str, int] = {}
     for accounts, charged in sums.items():
         if charged:
