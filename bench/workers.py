@@ -1,11 +1,14 @@
 """What a second worker is worth, and how soon a killed one is replaced.
 
 With three cores or more, the workers have two of them, and the stub and the load have the others. With two, all of them
-share both: then what the stub and the load take of them is counted, and the rates are also told by the processors that
-they leave. All gateways run at once and are measured in turns, so that they see the same machine; those that are not
-measured are idle. In each turn two gateways of one worker, which share nothing, are loaded at the same time: what they
-serve together is what a second processor of this machine is worth. Two processors that are threads of one core, or that
-neighbours use, slow each other down whatever runs on them, and the load and the stub take their part of both.
+share both. Then each worker is given 0.7 of a processor, where that can be done: the stub and the load have the rest,
+and the workers' processors are free. Elsewhere, what the stub and the load take is counted, and the rates are also told
+by the processors that they leave.
+
+All gateways run at once and are measured in turns, so that they see the same machine; the others are idle meanwhile. In
+each turn two gateways of one worker, which share nothing, are loaded at the same time: what they serve together is what
+a second processor of this machine is worth. Two processors that are threads of one core, or that neighbours use, slow
+each other down whatever runs on them, and the load and the stub take their part of both.
 """
 
 from __future__ import annotations
@@ -24,10 +27,12 @@ from pathlib import Path
 
 from bench.figures import Figures, Load, median_figures
 from bench.processes import BenchError, Process, Stub, cores_of_many, run_load
+from bench.shares import Shares, shares
 from bench.subjects import JoyToken
 
 LOAD = Load("plain", 64)
 WORKERS = 2
+SHARE = 0.7  # of a processor for each worker, where the stub and the load are on the same
 TIMES_WANTED = 1.7
 IDLE_MAX = 0.1  # of a processor that a gateway leaves, for which rates are taken as all that it can serve
 KILLS = 3
@@ -42,20 +47,22 @@ class Scaling:
 
     one: Figures
     two: Figures
+    ratios: list[float]  # of the two in each turn: a machine whose speed moves is nearly the same for both
     apart: float  # requests a second that as many gateways of one worker served together, which share nothing
     replaced_ms: list[float]
     cores: int  # that the gateway could use
     shared: bool  # with the stub and the load
+    share: float | None = None  # of a processor that each worker was given, for the others to have the rest
 
     @property
     def times(self) -> float:
-        """How many times as much two workers served."""
-        return self.two.rate_s / self.one.rate_s
+        """How many times as much two workers served: the median of the turns."""
+        return statistics.median(self.ratios)
 
     @property
     def free_times(self) -> float:
         """The same, of the processors that the stub and the load left: two of them beside one."""
-        return WORKERS * (self.two.rate_s / self.left(self.two, WORKERS)) / (self.one.rate_s / self.left(self.one, 1))
+        return WORKERS * self.times * self.left(self.one, 1) / self.left(self.two, WORKERS)
 
     @property
     def cpu_times(self) -> float:
@@ -89,7 +96,14 @@ def sentences(scaling: Scaling) -> list[str]:
         return f"(≥ {TIMES_WANTED:g}×: {'met' if times >= TIMES_WANTED and good else 'missed'})"
 
     said = [f"{WORKERS} workers served {scaling.times:.2f}× as much as one {verdict(scaling.times)}."]
-    if scaling.shared:
+    if scaling.share is not None:
+        rest, took = scaling.cores - WORKERS * scaling.share, scaling.two.harness_share
+        said.append(
+            f"Each worker was given {scaling.share:g} of a processor. The stub and the load ran on the same"
+            f" {_cores(scaling.cores)}, had the other {rest:g} and took {took:.2f}: the workers' processors were"
+            f" {'free' if took < rest else 'not free'}."
+        )
+    elif scaling.shared:
         left_one, left_two = scaling.left(scaling.one, 1), scaling.left(scaling.two, WORKERS)
         said.append(
             f"The stub and the load ran on the same {_cores(scaling.cores)}, and left {left_one:.2f} processors to one"
@@ -130,9 +144,12 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
             place = Path(folder) / str(number)
             place.mkdir()
             subjects.append(JoyToken(place, stub.port, own, workers=workers))
+        part = stack.enter_context(shares(SHARE)) if own == others and len(own.split(",")) >= WORKERS else None
         processes = [stack.enter_context(subject.start()) for subject in subjects]
-        for process in processes:
+        for subject, process in zip(subjects, processes, strict=True):
             _wait(process, lambda process=process: b"JoyToken listens on" in process.log.read_bytes())
+            if part is not None:
+                _limit(part, subject, process)
         window_s = min(window_s, WINDOW_SECONDS_MAX)
         samples: list[list[dict[str, float]]] = [[] for _ in subjects]
 
@@ -140,9 +157,9 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
             samples[at].append(_run(subjects[at], processes[at], stub, connections, warm_s, window_s))
 
         with ThreadPoolExecutor(WORKERS) as threads:
-            for _ in range(runs):
-                run(0, LOAD.connections)
-                run(1, LOAD.connections)
+            for turn in range(runs):
+                for at in (0, 1) if turn % 2 else (1, 0):
+                    run(at, LOAD.connections)
                 for waiting in [threads.submit(run, 2 + n, LOAD.connections // WORKERS) for n in range(WORKERS)]:
                     waiting.result()
         replaced_ms = [_replaced_ms(processes[1]) for _ in range(KILLS)]
@@ -152,7 +169,18 @@ def measure_workers(warm_s: float, window_s: float, runs: int) -> Scaling:
         for subject, found, made in zip(subjects, samples, figures, strict=True):
             subject.verify(None if made.errors else int(sum(sample["completed"] for sample in found)))
     apart = sum(made.rate_s for made in figures[2:])
-    return Scaling(figures[0], figures[1], apart, replaced_ms, len(own.split(",")), own == others)
+    share = part.share if part is not None else None
+    ratios = [two["rps"] / one["rps"] for one, two in zip(samples[0], samples[1], strict=True)]
+    return Scaling(figures[0], figures[1], ratios, apart, replaced_ms, len(own.split(",")), own == others, share)
+
+
+def _limit(part: Shares, subject: JoyToken, process: Process) -> None:
+    """Give each worker its part of a processor."""
+    pids = [process.child.pid] if subject.workers == 1 else [int(pid) for _, pid in _listened(process)]
+    if len(pids) != subject.workers:
+        raise BenchError(f"{subject.workers} workers were started, and {len(pids)} listen:\n{process.said()}")
+    for pid in pids:
+        part.give(pid)
 
 
 def _run(
@@ -180,17 +208,18 @@ def _run(
 
 def _replaced_ms(process: Process) -> float:
     """Kill a worker, and time until another listens in its place."""
-
-    def listened() -> list[tuple[str, str]]:
-        return re.findall(r"worker (\d+) \(process (\d+)\) listens", process.log.read_text(errors="replace"))
-
-    before = listened()
+    before = _listened(process)
     number, pid = before[-1]
     time.sleep(SPARE_SECONDS)
     began = time.monotonic()
     os.kill(int(pid), signal.SIGKILL)
-    _wait(process, lambda: [one for one, _ in listened()[len(before) :] if one == number])
+    _wait(process, lambda: [one for one, _ in _listened(process)[len(before) :] if one == number])
     return (time.monotonic() - began) * 1000
+
+
+def _listened(process: Process) -> list[tuple[str, str]]:
+    """The workers that listen or did, each with its process."""
+    return re.findall(r"worker (\d+) \(process (\d+)\) listens", process.log.read_text(errors="replace"))
 
 
 def _wait(process: Process, done: Callable[[], object]) -> None:
