@@ -35,8 +35,11 @@ WANTS = (
 )
 
 
-def a_record(number: int) -> UsageRecord:
-    """A record as full as a real one."""
+DETAIL = b'{"rule":"auto","candidates":[' + b'{"model":"bench-model","chosen":true},' * 8 + b"{}]}"
+
+
+def a_record(number: int, detail: bytes = DETAIL) -> UsageRecord:
+    """A record as full as a real one, which has no detail yet when it is held."""
     return UsageRecord(
         request_id=f"req-{number:032x}",
         billing_id=f"bill-{number:032x}",
@@ -57,33 +60,40 @@ def a_record(number: int) -> UsageRecord:
         usd_per_credit=2_000_000,
         attempts=1,
         http_status=200,
-        detail=b'{"rule":"auto","candidates":[' + b'{"model":"bench-model","chosen":true},' * 8 + b"{}]}",
+        detail=detail,
     )
 
 
-async def hot_path(store: Store, folder: Path, rounds: int) -> None:
-    """The loop's side alone: batches of the journal's size, flushed outside of the measured time."""
+async def hot_path(store: Store, folder: Path, rounds: int, *, apart: bool) -> None:
+    """The loop's side alone: batches of the journal's size, flushed outside of the measured time.
+
+    `apart`: the call is journalled by itself, as it is behind a hold that had to wait; else with the hold.
+    """
     escrow = Escrow(store.ledger, worker="bench:0", journal_dir=folder, settings=EscrowSettings(flush_ms=10_000))
     await escrow.start()
-    held = await escrow.hold(a_record(0), WANTS, 100 * CREDIT, 0)
+    held = await escrow.hold(a_record((1 << 40) - apart), WANTS, 100 * CREDIT, 0)
     escrow.release(held, held.record)
     times = []
-    for start in range(1, rounds, 100):
-        records = [a_record(start + n) for n in range(100)]
+    first = 1 + apart * rounds
+    for start in range(first, first + rounds, 100):
+        records = [a_record(start + n, b"") for n in range(100)]
         for record in records:
             began = time.perf_counter_ns()
-            hold = escrow.try_hold(record, WANTS, AMOUNT, 1_000)
+            hold = escrow.try_hold(record, WANTS, AMOUNT, 1_000, called=not apart)
             if hold is None:
                 raise RuntimeError("the lease ran dry")
-            escrow.called(hold)
+            if apart:
+                escrow.called(hold)
             record.cost = 1_234_567
             record.ending = "completed"
+            record.detail = DETAIL
             escrow.settle(hold, record)
             times.append(time.perf_counter_ns() - began)
         await escrow.flush_now()
     times.sort()
     median, high = statistics.median(times) / 1000, times[len(times) * 99 // 100] / 1000
-    print(f"hold + called + settle, 3 accounts   median {median:6.2f} µs   p99 {high:7.2f} µs   (aim: 20, 60)")
+    name = "hold, call apart, settle" if apart else "hold with call, settle"
+    print(f"{name}, 3 accounts   median {median:6.2f} µs   p99 {high:7.2f} µs   (aim: 20, 60)")
     await escrow.stop()
 
 
@@ -160,13 +170,12 @@ def recovery(store: Store, folder: Path, settles: int = 100_000) -> None:
     size = {"segment_bytes": 256 << 20, "segments": 2}
     journal = Journal(folder, slot.name, "bench:3", epoch, **size, carry=lambda: ())
     for number in range(settles):
-        record = a_record((1 << 42) + number)
+        record = a_record((1 << 42) + number, b"")
         record.model = f"bench-model-{number % 3}"  # what differs between the requests of one key
         record.input_tokens, record.output_tokens = number % 997, number % 331
-        record.detail = record.detail.replace(b"chosen", b"chose%d" % (number % 10))
-        reserve = journal.hold((AMOUNT, 1_000, accounts, False, -1, record))
-        reserve = journal.called(record.request_id, reserve)
+        reserve = journal.hold((AMOUNT, 1_000, accounts, True, -1, record))
         record.cost, record.ending = 1_000 + number % 991, "completed"
+        record.detail = DETAIL.replace(b"chosen", b"chose%d" % (number % 10))
         record.finished_us = record.started_us + 1_000_000 + number % 883
         record.routing_ms, record.total_ms = number % 13 / 1_000, number % 1_009 / 10
         close_record(record, record.cost, 0)
@@ -224,7 +233,8 @@ async def measure(store: Store, folder: Path, name: str, rounds: int) -> None:
     """Everything on one database."""
     store.ledger.top_up(WANTS[0].account, 1_000_000 * CREDIT, "bench", "bench", "bench", 0)
     if store.database.sqlite:
-        await hot_path(store, folder, rounds)
+        for apart in (False, True):
+            await hot_path(store, folder, rounds, apart=apart)
     await asyncio.to_thread(flushes, store, name)
     await lag(store, folder)
     await asyncio.to_thread(recovery, store, folder)
