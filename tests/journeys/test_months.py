@@ -55,6 +55,7 @@ def served_then(server, customer, started_us, count=3):
 def test_old_months_are_dropped_while_the_gateway_serves(server):
     customer = server.customer({"standard": "100"})
     recent = customer.chat("echo", say="Hello")
+    customer.balance()  # by then it is written
     months = [month_ago(count) for count in (3, 2)]
     old = [served_then(server, customer, then) for _, then in months]
     assert customer.get(f"/api/v1/requests/{old[0][0]}").status == 200

@@ -23,7 +23,7 @@ QUESTION = [{"role": "user", "content": "What is the weather in Paris?"}]
 
 @pytest.fixture(scope="module")
 def client(local_model):
-    with OpenAI(base_url=local_model.base_url, api_key="unused", max_retries=0, timeout=120) as client:
+    with OpenAI(base_url=local_model.base_url, api_key="unused", max_retries=2, timeout=120) as client:
         yield client
 
 
@@ -43,8 +43,18 @@ def test_it_streams_with_usage(client, local_model):
     assert 0 < chunks[-1].usage.completion_tokens <= 8
 
 
+def answered(client, **request):
+    """An answer. Beside a stream of another test that is broken off, this server at times gives none."""
+    for _ in range(3):
+        answer = client.chat.completions.create(**request)
+        if not isinstance(answer, str):
+            return answer
+    pytest.fail(f"no JSON in three answers, but {answer[:200]!r}")
+
+
 def test_it_calls_a_tool(client, local_model):
-    answer = client.chat.completions.create(
+    answer = answered(
+        client,
         model=local_model.name,
         messages=QUESTION,
         tools=[WEATHER],
