@@ -36,11 +36,11 @@ help: ## List these verbs
 serve: $(VENV)/.package ## Run the gateway on port 7410; ARGS="--port 8000" is passed on
 	@exec $(BIN)/joytoken serve $(ARGS)
 
-test: check test-wheel test-sdks ## Everything that CI checks: check, the wheel, the SDKs, all tests
+test: $(VENV)/.compiled check test-wheel test-sdks ## Everything that CI checks: check, the wheel, the SDKs, all tests
 	@echo "test: all tests, two at a time"
 	@$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 
-test-python: $(VENV)/.dev ## The Python tests alone; ARGS="-k wallet" picks some
+test-python: $(VENV)/.compiled ## The Python tests alone; ARGS="-k wallet" picks some
 	@$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-wheel: build ## Install the wheel beside nothing but the locks and run tests against it
@@ -49,7 +49,7 @@ test-wheel: build ## Install the wheel beside nothing but the locks and run test
 test-npm: $(VENV)/.dev $(NPM_PACKAGES) ## The tests with the official npm packages
 	@if [ -d $(NPM_TESTS) ]; then $(BIN)/pytest -q $(NPM_TESTS) $(ARGS); else echo "test-npm: none yet"; fi
 
-test-sdks: $(VENV)/.dev $(VENV)/.go $(NPM_PACKAGES) ## The SDKs' own suites against one gateway; SDK=go picks a language
+test-sdks: $(VENV)/.compiled $(VENV)/.go $(NPM_PACKAGES) ## The SDKs' own suites against one gateway; SDK=go picks a language
 	@echo "test-sdks: the SDKs against one gateway"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.sdk.world -- $(BIN)/python -m tests.sdk.suites $(SDK)
 
@@ -118,6 +118,10 @@ $(VENV)/.dev: requirements/dev.txt sdks/python/pyproject.toml $(VENV)/.package
 	@echo "setup: packages of requirements/dev.txt, and the SDK for Python"
 	@$(PIP) -r requirements/dev.txt
 	@$(EDITABLE) sdks/python && touch $@
+
+# The tests start the command a thousand times: compiled once, also where Python may not keep what it compiles.
+$(VENV)/.compiled: $(VENV)/.dev
+	@$(BIN)/python -m compileall -q src tests sdks/python/src
 
 # The machine's own Go where that is new enough; else the pinned wheel, which holds the compiler as it is published.
 # Debian's package is too old on Debian 12.
