@@ -6,11 +6,12 @@ watermark, and the journal is only read: a recovery that is killed at any point 
 """
 
 import fcntl
+import gc
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -198,6 +199,7 @@ class _Filing:
                 if count == _ALONE_BATCHES:
                     break
             stack.enter_context(self._bulk())
+            stack.enter_context(_uncollected())
             border = self.applied + (self.applied - since) * _AHEAD_BATCHES // _ALONE_BATCHES
             what = (slot.folder, slot.name, slot.worker, self._epoch, border, BATCH_RECORDS)
             with suppress(OSError):  # then all of it is read here
@@ -212,6 +214,18 @@ class _Filing:
         slot = self._slot
         replay = Replay(slot.folder, slot.name, slot.worker, self._epoch)
         return read_parts(replay, self.applied, BATCH_RECORDS, border)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector out: what is read here goes nowhere in circles, and looking through it takes time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _resolve(unsettled: dict[str, OpenHold], last_seq: int, at_us: int) -> Iterator[SettleRow]:
