@@ -1,6 +1,5 @@
 """The command `joytoken`. Each group is loaded when it is called, so that help and small commands are quick."""
 
-import gc
 import importlib
 import os
 import sys
@@ -11,8 +10,6 @@ import click
 
 import joytoken
 from joytoken.cli.failure import INTERRUPTED, report
-
-_GC_THRESHOLD = 50_000  # objects: what a command loads stays, and looking through it took a third of its start
 
 # Name → where its command is, and its line in the help.
 COMMANDS = {
@@ -65,7 +62,6 @@ class Root(click.Group):
             return 0
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
-        gc.set_threshold(_GC_THRESHOLD)
         extra["standalone_mode"] = False
         try:
             code = super().main(args, **extra)
