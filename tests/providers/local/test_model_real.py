@@ -23,7 +23,7 @@ QUESTION = [{"role": "user", "content": "What is the weather in Paris?"}]
 
 @pytest.fixture(scope="module")
 def client(local_model):
-    with OpenAI(base_url=local_model.base_url, api_key="unused", max_retries=2, timeout=120) as client:
+    with OpenAI(base_url=local_model.base_url, api_key="unused", max_retries=0, timeout=120) as client:
         yield client
 
 
