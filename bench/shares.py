@@ -61,7 +61,7 @@ def shares(share: float, root: Path = ROOT) -> Iterator[Shares | None]:
 
 
 def _open(share: float, root: Path) -> Shares | None:
-    first = (root / "cpu" / "cpu.cfs_quota_us").exists() or (root / "cpu" / "cgroup.procs").exists()
+    first = (root / "cpu" / "cgroup.procs").exists()
     folder = (root / "cpu" if first else root) / f"joytoken-bench-{os.getpid()}"
     try:
         if not first and "cpu" not in (root / "cgroup.subtree_control").read_text().split():

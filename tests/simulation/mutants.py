@@ -40,10 +40,7 @@ MUTANTS = (
     Mutant("settle cap", _HOLDS, "Holds.settle", "amount + min(cost - amount, free)", "cost"),
     Mutant("idempotence of settle", _HOLDS, "Holds.settle", "if outcome is not None:", "if False:"),
     Mutant("idempotence of top-up", _ORDERS, "earlier_act", "if tx is None:", "if True:"),
-    Mutant(
-        "replay skipped", _RECOVERY, "_Filing._bring_all",
-        "self.bring(make(part))", "pass",
-    ),
+    Mutant("replay skipped", _RECOVERY, "_Filing._bring_all", "self.bring(make(part))", "pass"),
     Mutant(
         "open holds skipped", _RECOVERY, "_file",
         "filing.bring(settles_of(rows[start : start + BATCH_RECORDS]))", "pass",

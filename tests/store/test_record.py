@@ -5,10 +5,10 @@ import pytest
 
 from joytoken.domain.record import UsageRecord
 from joytoken.store.record import (
-    ALIKE,
-    EACH,
+    FULL,
     GROUPS,
-    NOTHING_OF,
+    LEAST,
+    NO_GROUPS,
     RECORD_COLUMNS,
     RECORD_LIST,
     Shape,
@@ -46,7 +46,7 @@ def test_one_record_that_has_something_of_a_group_brings_its_columns(database, g
         more = {"cost": 1} if field == "shortfall" else {}
         made = [bare(number) for number in range(count - 1)] + [bare(count, **{field: value}, **more)]
         rows = [record_row(one, "w", 1, 1) for one in made]
-        for within in (NOTHING_OF, ALIKE):
+        for within in (NO_GROUPS, LEAST):
             without = shape_of(rows, within).without
             assert group not in without
             assert len(without) == len(GROUPS) - 1
@@ -72,7 +72,7 @@ def test_the_first_record_of_a_request_stays(database):
 def test_the_insert_has_a_mark_for_each_value_and_its_number():
     assert usage_insert_sql("usage_record_202611", 3).count("?") == 3 * len(RECORD_COLUMNS)
     assert usage_insert_sql("usage_record_202611", 3, numbered=True).count("?") == 3 * (len(RECORD_COLUMNS) + 1)
-    assert usage_insert_sql("usage_record_202611", 3, NOTHING_OF).count("?") == 3 * len(insert_places(NOTHING_OF)[1])
+    assert usage_insert_sql("usage_record_202611", 3, NO_GROUPS).count("?") == 3 * len(insert_places(NO_GROUPS)[1])
 
 
 def test_what_all_records_have_the_same_is_given_once():
@@ -103,7 +103,7 @@ def test_a_shape_is_only_ever_narrowed(field, value, at):
     assert shape_of(rows, after) == after, "the records before have it too"
     assert set(after.without) <= set(before.without)
     assert set(after.common) < set(before.common)
-    assert shape_of(rows, EACH) == EACH
+    assert shape_of(rows, FULL) == FULL
     assert shape_of(rows, Shape((), (where,))) == Shape((), (where,))
 
 

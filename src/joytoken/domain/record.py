@@ -1,5 +1,7 @@
 """The usage record: one for each request that reached a hold, with full attribution, and its receipt's details."""
 
+from typing import Any
+
 import msgspec
 
 from joytoken.domain.ending import Ending, UsageSource
@@ -110,6 +112,9 @@ class UsageRecord(msgspec.Struct, array_like=True, gc=False):
     detail: bytes = b""  # JSON of Detail
     run_id: str = ""
     parent_run_id: str = ""
+
+
+EMPTY_FIELDS: tuple[Any, ...] = msgspec.structs.astuple(UsageRecord(""))  # what they are where nothing is said
 
 
 def close_record(record: UsageRecord, charged: int, shortfall: int) -> None:

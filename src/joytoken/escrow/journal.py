@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from joytoken.domain.record import UsageRecord
+from joytoken.domain.record import EMPTY_FIELDS, UsageRecord
 
 HOLD, CALLED, PROGRESS, SETTLE, RETURN = 1, 2, 3, 4, 5
 SETTLE_GROWTH_BYTES = 1536  # how much longer a settle may be than its hold, without its receipt's details
@@ -287,15 +287,14 @@ def read_body(kind: int, data: bytes) -> Any:
     return _decoders[kind].decode(data)
 
 
-_EMPTY = msgspec.structs.astuple(UsageRecord(""))
 _row = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[Any, ...]])
 
 
 def read_row(data: bytes) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """A SETTLE's accounts and the values of its record's fields: of which a version before has fewer, a later more."""
     accounts, values = _row.decode(data)
-    if len(values) != len(_EMPTY):
-        values = (*values, *_EMPTY[len(values) :])[: len(_EMPTY)]
+    if len(values) != len(EMPTY_FIELDS):
+        values = (*values, *EMPTY_FIELDS[len(values) :])[: len(EMPTY_FIELDS)]
     return accounts, values
 
 

@@ -33,7 +33,7 @@ from joytoken.escrow.journal import (
     settled_request,
 )
 from joytoken.store.batch import Prepared, SettleRow, charge_each, prepare, sum_charges
-from joytoken.store.record import ALIKE, CHARGED
+from joytoken.store.record import CHARGED, LEAST
 
 _LENGTH = struct.Struct("<I")
 _INT = struct.Struct("i")
@@ -132,7 +132,7 @@ class Ready:
     def __init__(self, worker: str, epoch: int, *, sqlite: bool) -> None:
         self._whose = (worker, epoch)
         self._sqlite = sqlite
-        self._shape = ALIKE
+        self._shape = LEAST
 
     def make(self, found: Found) -> Settles:
         """Make a batch ready."""

@@ -202,13 +202,14 @@ class _Filing:
             stack.enter_context(_uncollected())
             border = self.applied + (self.applied - since) * _AHEAD_BATCHES // _ALONE_BATCHES
             what = (slot.folder, slot.name, slot.worker, self._epoch, border, BATCH_RECORDS)
+            parts: Parts | tuple[()] = ()
             with suppress(OSError):  # then all of it is read here
-                reader = stack.enter_context(Reader(*what, sqlite=self._sqlite))
-                for part in chain(self._own_parts(border), reader.parts()):
-                    yield part
-                    if isinstance(part, End):
-                        return
-        yield from self._own_parts()  # the other one has died
+                parts = stack.enter_context(Reader(*what, sqlite=self._sqlite)).parts()
+            for part in chain(self._own_parts(border), parts):
+                yield part
+                if isinstance(part, End):
+                    return
+        yield from self._own_parts()  # there is no other one, or it has died
 
     def _own_parts(self, border: int | None = None) -> Parts:
         slot = self._slot

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from joytoken.domain.record import UsageRecord
-from joytoken.store.record import ALIKE, RECORD_COLUMNS, STARTED, Shape, insert_places, rows_json, shape_of
+from joytoken.store.record import LEAST, RECORD_COLUMNS, STARTED, Shape, insert_places, rows_json, shape_of
 
 LEASE_US = 30_000_000  # how long a worker's leases are good without a word from it, where nothing else was said
 INSERT_ROWS = (256, 64, 16, 4, 1)  # records in one statement on SQLite: few texts, so that each stays prepared
@@ -98,7 +98,7 @@ _SEQ = RECORD_COLUMNS.index("seq")
 _started, _shortfall = itemgetter(STARTED), itemgetter(RECORD_COLUMNS.index("shortfall"))
 
 
-def prepare(rows: Sequence[Row], *, sqlite: bool, within: Shape = ALIKE) -> Prepared:
+def prepare(rows: Sequence[Row], *, sqlite: bool, within: Shape = LEAST) -> Prepared:
     """Make `record_row` tuples ready for the one database or the other. `within`: the shape of those before."""
     starts = list(map(_started, rows))
     shape = shape_of(rows, within) if sqlite else within

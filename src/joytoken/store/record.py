@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from joytoken.domain.record import UsageRecord
+from joytoken.domain.record import EMPTY_FIELDS, UsageRecord
 
 RECORD_FIELDS: tuple[str, ...] = UsageRecord.__struct_fields__
 RECORD_COLUMNS: tuple[str, ...] = (*RECORD_FIELDS, "worker", "epoch", "seq")  # what an insert names
@@ -35,7 +35,6 @@ _GROUPS = tuple([tuple([RECORD_COLUMNS.index(name) for name in group]) for group
 # Columns of which each record has its own value, whatever else records have in common.
 _OWN = frozenset([RECORD_COLUMNS.index(name) for name in ("request_id", "billing_id", "seq")])
 NULLABLE = frozenset([field.name for field in msgspec.structs.fields(UsageRecord) if field.default is None])
-_EMPTY: tuple[Any, ...] = msgspec.structs.astuple(UsageRecord(""))
 
 
 class Shape(NamedTuple):
@@ -45,33 +44,33 @@ class Shape(NamedTuple):
     common: tuple[int, ...] = ()  # columns in which all of them have the same, given once
 
 
-EACH = Shape()
-NOTHING_OF = Shape(tuple(range(len(GROUPS))))
-ALIKE = Shape(NOTHING_OF.without, tuple([at for at in range(len(RECORD_COLUMNS)) if at not in _OWN]))
+FULL = Shape()
+NO_GROUPS = Shape(tuple(range(len(GROUPS))))
+LEAST = Shape(NO_GROUPS.without, tuple([at for at in range(len(RECORD_COLUMNS)) if at not in _OWN]))
 
 
-def shape_of(rows: Sequence[tuple[Any, ...]], within: Shape = ALIKE) -> Shape:
+def shape_of(rows: Sequence[tuple[Any, ...]], within: Shape = LEAST) -> Shape:
     """The shape that these `record_row` tuples have.
 
     `within`: no more than it is looked for. Who gives that of the records before gets a few shapes in all, so that
     there are few texts and each stays prepared; and that it is still the same is soon seen.
     """
-    get, empty = _to_see(within)
+    get, empty = _not_said(within)
     if get is not None:
         first = get(rows[0])
         if first[: len(empty)] == empty and list(map(get, rows)).count(first) == len(rows):
             return within
     columns = list(zip(*rows, strict=True))
-    without = [n for n in within.without if all(_alike(columns[at], _EMPTY[at]) for at in _GROUPS[n])]
+    without = [n for n in within.without if all(_alike(columns[at], EMPTY_FIELDS[at]) for at in _GROUPS[n])]
     return Shape(tuple(without), tuple([at for at in within.common if _alike(columns[at], columns[at][0])]))
 
 
 @functools.cache
-def _to_see(shape: Shape) -> tuple[Callable[[Any], Any] | None, tuple[Any, ...]]:
+def _not_said(shape: Shape) -> tuple[Callable[[Any], Any] | None, tuple[Any, ...]]:
     """What takes the values that a shape is about of a row, and what the first of them are."""
     out = [at for number in shape.without for at in _GROUPS[number]]
     places = [*out, *insert_places(shape)[0]]
-    return itemgetter(*places) if len(places) > 1 else None, tuple([_EMPTY[at] for at in out])
+    return itemgetter(*places) if len(places) > 1 else None, tuple([EMPTY_FIELDS[at] for at in out])
 
 
 def _alike(column: tuple[Any, ...], value: Any) -> bool:
@@ -87,7 +86,7 @@ def insert_places(shape: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 @functools.cache
-def usage_insert_sql(table: str, rows: int = 1, shape: Shape = EACH, *, numbered: bool = False) -> str:
+def usage_insert_sql(table: str, rows: int = 1, shape: Shape = FULL, *, numbered: bool = False) -> str:
     """The insert of so many usage records into a month's table on SQLite, for `run_text`.
 
     Its parameters are the values at `insert_places(shape)` of their `record_row` tuples: those of the first, and then

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from joytoken.store.batch import INSERT_ROWS, Prepared, values_of
 from joytoken.store.record import (
-    NOTHING_OF,
+    NO_GROUPS,
     STARTED,
     Shape,
     insert_places,
@@ -78,7 +78,7 @@ def _by_month(numbers: Iterable[int], rows: Rows) -> list[tuple[str, list[int], 
 
 def _insert(conn: sa.Connection, table: str, rows: Rows, numbers: Sequence[int] = ()) -> int:
     """Insert rows of one month, with their arrival numbers where these are given; returns how many were new."""
-    shape = shape_of(rows, NOTHING_OF)
+    shape = shape_of(rows, NO_GROUPS)
     return _run(conn, table, values_of(rows, shape, numbers), shape, numbered=bool(numbers))
 
 
