@@ -130,6 +130,7 @@ TIMES = (
     ("provider, model", ("provider", "model")),
     ("model, day in Berlin", ("model", "day")),
     ("day in Kolkata", ("day",)),
+    ("model, day in Kolkata", ("model", "day")),
     ("hour in Berlin", ("hour",)),
 )
 ZONES = {"Berlin": "Europe/Berlin", "Kolkata": "Asia/Kolkata"}

@@ -16,7 +16,7 @@ from joytoken.store.usage_months import table_of
 from joytoken.store.usage_query import UsageQuery
 from joytoken.store.usage_roll_sql import slot_sql
 from tests.store import making
-from tests.store.test_usage_summary import DAY_US, HOUR_US, WINDOWS, value_of
+from tests.store.test_usage_summary import DAY_US, HOUR_US, WINDOWS, each_quarter, value_of
 
 NOON = making.NOON_US
 ALL = UsageQuery()
@@ -69,6 +69,18 @@ def test_times_are_the_oracles(database, data):
     expected = oracle(counted, by, zone)
     assert sorted(rows, key=lambda row: row.keys) == sorted(expected, key=lambda row: row.keys)
     assert merged(rows) == merged(expected)
+
+
+@pytest.mark.parametrize(("zone", "midday"), WINDOWS)
+def test_each_quarter_of_an_hour_is_of_its_own_day(database, zone, midday):
+    records = each_quarter(midday)
+    making.fill(database, records)
+    usage = UsageTable(database)
+    while usage.roll():
+        pass
+    for by in (("day",), ("model", "day")):
+        rows = usage.latency(ALL, by, zone)
+        assert sorted(rows, key=lambda row: row.keys) == sorted(oracle(records, by, zone), key=lambda row: row.keys)
 
 
 def test_the_databases_slot_is_ours(database):

@@ -107,6 +107,33 @@ def test_sums_are_the_oracles(database, data):
     assert totals(rows) == sums_of((), counted)
 
 
+def each_quarter(midday):
+    """A record in each quarter of an hour of four days."""
+    start = midday - 2 * DAY_US
+    return [
+        making.record(
+            n,
+            started_us=start + n * HOUR_US // 4,
+            model=f"m{n % 3}",
+            total_ms=float(n),
+            first_token_ms=n / 2 if n % 5 else None,
+            tags='{"team":"a"}' if n % 2 else "",
+        )
+        for n in range(4 * 96)
+    ]
+
+
+@pytest.mark.parametrize(("zone", "midday"), WINDOWS)
+def test_each_quarter_of_an_hour_is_of_its_own_day(database, zone, midday):
+    records = each_quarter(midday)
+    making.fill(database, records)
+    usage = UsageTable(database)
+    while usage.roll():
+        pass
+    for by in (("day",), ("model", "day"), ("tag:team", "day")):
+        assert ordered(usage.summary(UsageQuery(), by, zone)) == ordered(oracle(records, by, zone))
+
+
 def at(number, moment, **changes):
     return making.record(number, started_us=moment, **changes)
 

@@ -3,8 +3,8 @@
 A question is answered from buckets where each of them lies wholly within one group of it: days where days of UTC are
 asked for or no times at all, else hours, and quarters of an hour at the edges and where a zone's day begins between
 hours. Days of other zones are days of UTC with the hours around midnight moved (`usage_spans`). What a question's
-bounds cut out of the smallest bucket, and what has arrived since the tables were brought up to date, is read from the
-records. All of it is one view of the database.
+bounds or a zone's day cut out of the smallest bucket, and what has arrived since the tables were brought up to date, is
+read from the records. All of it is one view of the database.
 """
 
 import itertools
@@ -49,6 +49,7 @@ from joytoken.store.usage_spans import (
     Plan,
     Span,
     group_of,
+    midnight,
     number,
     plan,
     quarter_of,
@@ -89,9 +90,13 @@ def pieces(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: Zone
     if made is None:
         return None
     timed, dialect = bool(made.unit), conn.dialect.name
-    found = [
-        Piece(select, timed, part.moves) for part in made.parts for select in _selects(cube, query, by, part, made)
-    ]
+    found: list[Piece] = []
+    for part in made.parts:
+        if part.size in cube.tables:
+            found += [Piece(select, timed, part.moves) for select in _selects(cube, query, by, part, made)]
+        else:
+            select = of_records(by, rolled_within(query, upto, part.spans), dialect, part, few=True)
+            found.append(Piece(select, timed, part.moves))
     rest = remaining(query, upto, made.covered)
     return [*found, *(Piece(of_records(by, where, dialect, few=True), timed) for where in rest)]
 
@@ -185,25 +190,42 @@ def remaining(query: UsageQuery, upto: int, covered: Sequence[Span]) -> list[lis
     if query.until_us is not None:
         after.append(started < query.until_us)
     found = [[since > upto, *unindexed(query)], [known, *same, *before], [known, *same, *after]]
-    gaps = [(one[1] * QUARTER_US, other[0] * QUARTER_US) for one, other in itertools.pairwise(covered)]
-    if gaps:
-        between = sa.or_(*[sa.and_(started >= first, started < last) for first, last in gaps])
-        found.append([known, *same, between])
-    return found
+    gaps = [(one[1], other[0]) for one, other in itertools.pairwise(covered)]
+    return [*found, rolled_within(query, upto, gaps)] if gaps else found
+
+
+def rolled_within(query: UsageQuery, upto: int, spans: Sequence[Span]) -> list[sa.ColumnElement[bool]]:
+    """Conditions of the records in some quarters that are in the sums, too."""
+    started = usage_record.c.started_us
+    inside = [sa.and_(started >= low * QUARTER_US, started < high * QUARTER_US) for low, high in spans]
+    same = unindexed(msgspec.structs.replace(query, since_us=None, until_us=None))
+    return [usage_record.c.ingest_seq + number(0) <= upto, *same, sa.or_(*inside)]
 
 
 def of_records(
-    by: Sequence[str], where: Sequence[sa.ColumnElement[bool]], dialect: str, *, few: bool = False
+    by: Sequence[str],
+    where: Sequence[sa.ColumnElement[bool]],
+    dialect: str,
+    part: Part | None = None,
+    *,
+    few: bool = False,
 ) -> sa.Select[Any]:
     """Sums of records by dimensions, and by quarter where times are among them.
 
-    `few`: the conditions leave few of them, so that no index is to be read through for the sake of its order.
+    `part`: whose they are. `few`: the conditions leave few of them, so that no index is to be read through for the sake
+    of its order.
     """
     plain = [name for name in by if name not in TIMES]
     end: sa.ColumnElement[str] = sa.literal_column("''")
     values = [dimension(name, dialect).concat(end) if few else dimension(name, dialect) for name in plain]
     groups: list[sa.Label[Any]] = [value.label(f"d{n}") for n, value in enumerate(values)]
     if set(by) & set(TIMES):
-        groups.append((usage_record.c.started_us // number(QUARTER_US)).label("quarter"))
+        groups.append(quarter_started(part))
     select = sa.select(*groups, *[record_sum(name) for name in ROLLUP_SUMS]).where(*where)
     return select.group_by(*(sa.literal_column(group.name) for group in groups)) if groups else select
+
+
+def quarter_started(part: Part | None) -> sa.Label[Any]:
+    """The quarter that a record began in; of such as are moved, the midnight."""
+    quarter = usage_record.c.started_us // number(QUARTER_US)
+    return (quarter if part is None else midnight(quarter, part)).label("quarter")

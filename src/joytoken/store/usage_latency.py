@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from joytoken.domain.errors import InvalidRequest
 from joytoken.store.schema import usage_record
 from joytoken.store.schema_rollup import LATENCY_SUMS, usage_latency_day, usage_latency_hour
-from joytoken.store.usage_cube import bounds, remaining
-from joytoken.store.usage_query import QUARTER_US, TIMES, UsageQuery, conditions, filters, record_sum
+from joytoken.store.usage_cube import bounds, quarter_started, remaining, rolled_within
+from joytoken.store.usage_query import TIMES, UsageQuery, conditions, filters, record_sum
 from joytoken.store.usage_roll import rolled
 from joytoken.store.usage_roll_sql import slot_sql
 from joytoken.store.usage_spans import (
@@ -24,7 +24,6 @@ from joytoken.store.usage_spans import (
     Part,
     Plan,
     group_of,
-    number,
     plan,
     quarter_of,
     receivers,
@@ -120,7 +119,12 @@ def _selects(
     if made is None:
         yield from ((select, None) for select in _of_records(by, conditions(query)))
         return
-    yield from ((_of_table(query, by, part, made), part.moves) for part in made.parts)
+    for part in made.parts:
+        if part.size in _TABLES:
+            yield _of_table(query, by, part, made), part.moves
+        else:
+            where = rolled_within(query, upto, part.spans)
+            yield from ((select, part.moves) for select in _of_records(by, where, part))
     for where in remaining(query, upto, made.covered):
         yield from ((select, None) for select in _of_records(by, where))
 
@@ -138,12 +142,14 @@ def _of_table(query: UsageQuery, by: Sequence[str], part: Part, made: Plan) -> s
     return select.where(within(table.c.bucket, part.spans), *same).group_by(*groups, table.c.slot)
 
 
-def _of_records(by: Sequence[str], where: Sequence[sa.ColumnElement[bool]]) -> Iterator[sa.Select[Any]]:
+def _of_records(
+    by: Sequence[str], where: Sequence[sa.ColumnElement[bool]], part: Part | None = None
+) -> Iterator[sa.Select[Any]]:
     groups: list[sa.Label[Any]] = [
         usage_record.c[name].label(f"d{n}") for n, name in enumerate(by) if name not in TIMES
     ]
     if set(by) & set(TIMES):
-        groups.append((usage_record.c.started_us // number(QUARTER_US)).label("quarter"))
+        groups.append(quarter_started(part))
     whole = (sa.func.count(), record_sum("errors"), _NOTHING)
     first = (_NOTHING, _NOTHING, sa.func.count())
     for column, sums in ((usage_record.c.total_ms, whole), (usage_record.c.first_token_ms, first)):

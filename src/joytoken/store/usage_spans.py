@@ -35,6 +35,8 @@ class Part(msgspec.Struct, frozen=True):
     A bucket counts for the local day or hour of the moment that is `middle` quarters after its beginning. Where there
     are `moves`, it lies between a midnight of UTC and the beginning of a local day: by that midnight, they have a
     quarter of each day that what lies there is added to (1), or taken from (-1).
+
+    A part of quarters where there are no such buckets is read from the records.
     """
 
     size: int  # quarters
@@ -87,16 +89,15 @@ def _planned(unit: int, shifts: list[Shift], parts: list[Part], inner: list[Span
 def _moved(sizes: Sequence[int], span: Span, shifts: list[Shift]) -> Plan | None:
     """Local days from days of UTC: a few hours around each midnight are moved from one to the other.
 
-    For a zone two hours off, that is a twelfth of its hours. The first and last day, which are not whole, are made up
-    from what lies in them. None where the sizes do not fit, or clocks jump over days.
+    For a zone two hours off, that is a twelfth of its hours. What no bucket is small enough for is a part of quarters.
+    The first and last day, which are not whole, are made up from what lies in them. None where there are not both days
+    and smaller buckets, or clocks jump over days.
     """
     edges = _midnights(shifts, span)
     smaller = sorted((size for size in sizes if size < DAY_QUARTERS), reverse=True)
     # The midnight of UTC that is nearest: each of its days counts for the local day that its noon is in.
     nearest = [up(edge - _NOON, DAY_QUARTERS) * DAY_QUARTERS for edge in edges]
     if DAY_QUARTERS not in sizes or not smaller or len(set(nearest)) < max(len(edges), 2):
-        return None
-    if any(edge % smaller[-1] for edge in edges):
         return None
     days = (nearest[0] // DAY_QUARTERS, nearest[-1] // DAY_QUARTERS)
     parts = [Part(DAY_QUARTERS, [days], _NOON)]
@@ -111,6 +112,8 @@ def _moved(sizes: Sequence[int], span: Span, shifts: list[Shift]) -> Plan | None
         spans, between = _split(between, size, set())
         if spans:
             parts.append(Part(size, sorted(spans), 0, moves))
+    if between:
+        parts.append(Part(1, sorted(between), 0, moves))
     rest: list[Part] = []
     for size in (DAY_QUARTERS, *smaller):
         spans, outer = _split(outer, size, set())
