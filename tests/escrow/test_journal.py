@@ -1,6 +1,7 @@
 """What is written is read, whatever happened to the tail."""
 
 import random
+import resource
 
 import pytest
 
@@ -21,6 +22,17 @@ def replay(folder, epoch=1, worker="host:0"):
 
 def body(number, amount=10):
     return (amount, 1, ("wallet:ann:standard",), False, -1, a_record(number))
+
+
+def test_a_record_waits_for_no_page_of_a_new_file(tmp_path):
+    journal, number = a_journal(tmp_path, size=4 << 20), 0
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    while journal.used_bytes < 2 << 20:
+        number += 1
+        journal.settle((("a",), a_record(number)), journal.hold(body(number)))
+    faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+    journal.close()
+    assert faults < 200  # of 512 pages
 
 
 def test_every_kind_comes_back(tmp_path):
