@@ -82,8 +82,8 @@ def spread(times: list[int]) -> tuple[float, float]:
 async def hot_path(store: Store, folder: Path, rounds: int, *, apart: bool) -> None:
     """The loop's side alone: as many between two flushes as at 2,000 a second, flushed outside of the measured time.
 
-    The first one behind each flush finds the processor's caches cold, and is told by itself, too. Beside each one,
-    plain Python of about its length is timed: by how much that scatters is the machine's doing.
+    The first one behind each flush finds the processor's caches cold, and is told by itself, too. Before each
+    flush, plain Python of about the same length is timed: by how much that scatters is the machine's doing.
 
     `apart`: the call is journalled by itself, as it is behind a hold that had to wait; else with the hold.
     """
@@ -108,10 +108,11 @@ async def hot_path(store: Store, folder: Path, rounds: int, *, apart: bool) -> N
             record.ending = "completed"
             record.detail = DETAIL
             escrow.settle(hold, record)
-            ended = time.perf_counter_ns()
+            times.append(time.perf_counter_ns() - began)
+        for _ in records:
+            began = time.perf_counter_ns()
             plain()
-            plains.append(time.perf_counter_ns() - ended)
-            times.append(ended - began)
+            plains.append(time.perf_counter_ns() - began)
         firsts.append(times[-between])
         await escrow.flush_now()
     median, high = spread(times)
