@@ -22,6 +22,7 @@ from joytoken.domain.record import UsageRecord, close_record
 from joytoken.escrow.engine import Escrow, EscrowSettings
 from joytoken.escrow.journal import Journal
 from joytoken.escrow.recovery import Slot, recover
+from joytoken.serve import GC_THRESHOLDS
 from joytoken.store.ledger import Batch
 from joytoken.store.open import Store, open_store
 from tests.postgres import PostgresServer
@@ -275,6 +276,7 @@ def bench(rounds: int, base: Path | None) -> None:
         folder = Path(name)
         store = open_store(f"sqlite:///{folder / 'joytoken.db'}")
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         uvloop.run(measure(store, folder, "SQLite", rounds))
         store.close()
         server = PostgresServer(durable=True)

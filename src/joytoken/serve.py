@@ -29,7 +29,7 @@ from joytoken.workers import bridge
 from joytoken.workers.channel import RECOVER, SLOTS_BEYOND, Order, Report, await_order, hear, send_report
 from joytoken.workers.listeners import BACKLOG, url_of
 
-_GC_THRESHOLDS = (50_000, 20, 50)
+GC_THRESHOLDS = (50_000, 20, 50)  # of a serving worker's garbage collector
 _SECOND_MS = 1000
 _LOOK_S = 0.02  # between two looks at whether a connection rests
 _log = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ def _server(worker: Worker, settings: Settings, listening: Callable[[str], None]
     EdgeProtocol.door = worker.door
     server = _Server(_server_config(worker.application(), settings), listening, settings.server.leave_ms)
     _settle_memory()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     return server
 
 
