@@ -1,6 +1,7 @@
 """Processes that die, or lose the end of what they wrote."""
 
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from joytoken.escrow.journal import HOLD, SETTLE, Replay
 from tests.chaos.stage import Scene, Stage
 
 _HEADER_BYTES = 256  # of a journal segment
+_FIRST_RECORD = struct.Struct("<20xQ")  # in the header: the number of the segment's first record
 
 
 def _killed(stage: Stage) -> None:
@@ -64,7 +66,7 @@ def _cut_journal(stage: Stage) -> int:
     house = stage.house
     folder = house.gateway.data_dir / "journal"
     before = _journalled(stage, folder)
-    last = max(folder.glob("*.journal"), key=lambda path: path.stat().st_mtime_ns)
+    last = max(folder.glob("*.journal"), key=lambda path: _FIRST_RECORD.unpack_from(path.read_bytes()))
     written = len(last.read_bytes().rstrip(b"\0"))
     at = stage.dice.randint(max(_HEADER_BYTES, written - 16_384), written)
     os.truncate(last, at)
