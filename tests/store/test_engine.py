@@ -83,6 +83,30 @@ def test_no_update_is_lost_among_eight_threads(database):
         assert conn.execute(sa.select(setting.c.value)).scalar_one() == "200"
 
 
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path):
+    """SQLite refuses one in twenty of these, where nothing is done about it."""
+    failures = []
+    for number in range(60):
+        together = threading.Barrier(4)
+
+        def opened(url=f"sqlite:///{tmp_path}/{number}.db", together=together):
+            database = Database(url)
+            together.wait()
+            try:
+                with database.read():
+                    pass
+            except StoreUnavailable as failure:
+                failures.append(failure)
+            database.close()
+
+        threads = [threading.Thread(target=opened) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
 @ON_SQLITE
 def test_a_locked_database_is_waited_for(database, other):
     other.execute("BEGIN IMMEDIATE")

@@ -194,9 +194,9 @@ def _engine(url: str, busy_ms: int) -> sa.Engine:
 
     def connected(raw: sqlite3.Connection, _: object) -> None:
         raw.isolation_level = None  # transactions begin where this module says, not where the driver guesses
+        raw.execute(f"PRAGMA busy_timeout = {busy_ms}").close()
+        _keep_log(raw, busy_ms)
         for pragma in (
-            f"busy_timeout = {busy_ms}",
-            "journal_mode = WAL",
             "synchronous = NORMAL",
             "foreign_keys = ON",
             "journal_size_limit = 67108864",  # bytes; a WAL file swollen by a long reader shrinks again
@@ -210,6 +210,22 @@ def _engine(url: str, busy_ms: int) -> sa.Engine:
     sa.event.listen(engine, "connect", connected)
     sa.event.listen(engine, "begin", begin)
     return engine
+
+
+def _keep_log(raw: sqlite3.Connection, busy_ms: int) -> None:
+    """Let a database have its write-ahead log.
+
+    Of two that do this at once to a new file, SQLite refuses one without waiting: each has what the other waits for.
+    """
+    until = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL").close()
+            return
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _set_synchronous(conn: sa.Connection, level: str) -> None:
