@@ -1,5 +1,9 @@
 """The tables refuse what must never be, and their columns are the record's fields."""
 
+import re
+import subprocess
+import sys
+
 import pytest
 import sqlalchemy as sa
 
@@ -7,6 +11,7 @@ from joytoken.domain.ledger import PLATFORM_ACCOUNTS, wallet_account
 from joytoken.domain.record import UsageRecord
 from joytoken.store import schema
 from joytoken.store.record import NULLABLE, RECORD_COLUMNS
+from joytoken.store.usage_months import table_of
 from tests.store import making
 
 
@@ -86,3 +91,23 @@ def test_the_usual_questions_have_an_index_in_each_month(database, query, index)
             plan = " ".join(row[0] for row in conn.exec_driver_sql(f"EXPLAIN {query}"))
     for month in ("usage_record_202611", "usage_record_202612"):
         assert any(name.replace("MONTH", month) in plan for name in index.split("|")), plan
+
+
+def test_a_months_indexes_have_the_rows_that_they_are_for(database):
+    """As those of the table that each month's is made like."""
+    making.fill(database, [making.record(0)])
+    month = table_of("2026-11")
+    catalog = (
+        f"SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = '{month}'"
+        if database.sqlite
+        else f"SELECT indexdef FROM pg_indexes WHERE tablename = '{month}'"
+    )
+    with database.read() as conn:
+        partial = [said for (said,) in conn.exec_driver_sql(catalog) if " WHERE " in (said or "")]
+    for name in ("correlation_id", "run_id", "parent_run_id"):
+        assert [re.search(rf"\({name}\) WHERE \(?{name} <> ''", said) for said in partial].count(None) == 2, partial
+
+
+def test_sqlite_needs_nothing_of_postgresql():
+    program = "import sys, joytoken.store.open; sys.exit('sqlalchemy.dialects.postgresql' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -7,7 +7,7 @@ columns. Columns that hold JSON text are called so here, since a database sees o
 import sqlalchemy as sa
 
 from joytoken.store import schema_budget, schema_credit, schema_rollup  # noqa: F401 - their tables are part of all
-from joytoken.store.schema_columns import SERIAL, TEXT, described, metadata, record_table
+from joytoken.store.schema_columns import SERIAL, TEXT, described, metadata, partial_index, record_table
 from joytoken.store.schema_columns import big as _big
 from joytoken.store.schema_columns import flag as _flag
 from joytoken.store.schema_columns import text as _text
@@ -42,18 +42,8 @@ account = sa.Table(
     sa.CheckConstraint("kind = 'platform' OR leased <= balance + credit_limit", name="covered"),
     sa.CheckConstraint("kind <> 'platform' OR leased = 0", name="platform_leased"),
     # Asked with each flush, and nearly always empty.
-    sa.Index(
-        "ix_account_recall_until_us",
-        "recall_until_us",
-        sqlite_where=sa.text("recall_until_us > 0"),
-        postgresql_where=sa.text("recall_until_us > 0"),
-    ),
-    sa.Index(
-        "ix_account_due_us",
-        "due_us",
-        sqlite_where=sa.text("due_us IS NOT NULL"),
-        postgresql_where=sa.text("due_us IS NOT NULL"),
-    ),
+    partial_index("ix_account_recall_until_us", "recall_until_us", where="recall_until_us > 0"),
+    partial_index("ix_account_due_us", "due_us", where="due_us IS NOT NULL"),
 )
 
 worker = sa.Table(
@@ -174,25 +164,10 @@ usage_record = sa.Table(
     sa.Index("ix_usage_record_started_us", "started_us"),
     sa.Index("ix_usage_record_key_id_started_us", "key_id", "started_us"),
     # Most callers send no id of their own, and then pay for no index entry.
-    sa.Index(
-        "ix_usage_record_correlation_id",
-        "correlation_id",
-        sqlite_where=sa.text("correlation_id <> ''"),
-        postgresql_where=sa.text("correlation_id <> ''"),
-    ),
+    partial_index("ix_usage_record_correlation_id", "correlation_id", where="correlation_id <> ''"),
     # So do those that belong to no run.
-    sa.Index(
-        "ix_usage_record_run_id",
-        "run_id",
-        sqlite_where=sa.text("run_id <> ''"),
-        postgresql_where=sa.text("run_id <> ''"),
-    ),
-    sa.Index(
-        "ix_usage_record_parent_run_id",
-        "parent_run_id",
-        sqlite_where=sa.text("parent_run_id <> ''"),
-        postgresql_where=sa.text("parent_run_id <> ''"),
-    ),
+    partial_index("ix_usage_record_run_id", "run_id", where="run_id <> ''"),
+    partial_index("ix_usage_record_parent_run_id", "parent_run_id", where="parent_run_id <> ''"),
 )
 
 # What each month's table is made like. It stays empty, and is there for migrations to change.

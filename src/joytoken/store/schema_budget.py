@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from joytoken.store.schema_columns import TEXT, big, metadata, text
+from joytoken.store.schema_columns import TEXT, big, metadata, partial_index, text
 
 budget = sa.Table(
     "budget",
@@ -38,12 +38,7 @@ run = sa.Table(
     big("created_us"),
     text("workflow"),  # what it is a run of
     # The requests of a workflow are found through its runs, and so no request pays for a column of its own.
-    sa.Index(
-        "ix_run_workflow",
-        "workflow",
-        sqlite_where=sa.text("workflow <> ''"),
-        postgresql_where=sa.text("workflow <> ''"),
-    ),
+    partial_index("ix_run_workflow", "workflow", where="workflow <> ''"),
 )
 
 # How many accounts of one budget for each value, or runs, callers of one owner opened in a day: it is bounded.

@@ -3,6 +3,9 @@
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateIndex
+from sqlalchemy.sql.compiler import DDLCompiler
 
 # Names for every constraint: a later migration can only change what it can name.
 NAMES = {
@@ -14,16 +17,35 @@ NAMES = {
 }
 metadata = sa.MetaData(naming_convention=NAMES)
 described = sa.MetaData(naming_convention=NAMES)  # what reads like a table, and is none
+_WHERE = "where"  # of an index: the rows that it has
 
 
 def record_table(of: sa.Table, name: str, into: sa.MetaData | None = None) -> sa.Table:
     """A table like another one, with indexes and checks of its own names."""
     made = of.to_metadata(sa.MetaData(naming_convention=NAMES) if into is None else into, name=name)
+    conditions = {index.name: index.info for index in of.indexes}  # which the copies lack
+    for index in made.indexes:
+        index.info.update(conditions[index.name])
     parts: list[Any] = [*made.indexes, *made.constraints]
     for part in parts:
         if isinstance(part.name, str):
             part.name = sa.sql.elements.conv(str(part.name).replace(f"_{of.name}", f"_{name}", 1))
     return made
+
+
+def partial_index(name: str, column: str, where: str) -> sa.Index:
+    """An index of those rows alone that a condition holds for.
+
+    SQLAlchemy has a parameter of each database for the condition, and loads all of a database for its parameter.
+    """
+    return sa.Index(name, column, info={_WHERE: where})
+
+
+@compiles(CreateIndex)
+def _create_index(element: CreateIndex, compiler: DDLCompiler, **options: Any) -> str:
+    made: str = compiler.visit_create_index(element, **options)  # type: ignore[no-untyped-call]
+    where = element.element.info.get(_WHERE)
+    return made if where is None else f"{made} WHERE {where}"
 
 
 # SQLite numbers rows by itself only where the type is spelled INTEGER.

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from joytoken.store.schema_columns import SERIAL, TEXT, metadata
+from joytoken.store.schema_columns import SERIAL, TEXT, metadata, partial_index
 from joytoken.store.schema_columns import big as _big
 from joytoken.store.schema_columns import flag as _flag
 from joytoken.store.schema_columns import text as _text
@@ -27,12 +27,7 @@ credit_grant = sa.Table(
     sa.Column("voided_us", sa.BigInteger),
     sa.CheckConstraint("category IN ('paid', 'promo')", name="category"),
     sa.CheckConstraint("remaining >= 0 AND remaining <= amount", name="remaining"),
-    sa.Index(
-        "ix_credit_grant_open",
-        "account",
-        sqlite_where=sa.text("remaining > 0"),
-        postgresql_where=sa.text("remaining > 0"),
-    ),
+    partial_index("ix_credit_grant_open", "account", where="remaining > 0"),
 )
 
 # What each transaction moved in each grant: a grant's `remaining` is their sum.
@@ -93,10 +88,5 @@ webhook_delivery = sa.Table(
     _text("error"),
     _big("done_us"),
     sa.CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="state"),
-    sa.Index(
-        "ix_webhook_delivery_next_us",
-        "next_us",
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
-    ),
+    partial_index("ix_webhook_delivery_next_us", "next_us", where="state = 'pending'"),
 )
