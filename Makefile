@@ -22,12 +22,17 @@ NPM_PACKAGES    := $(patsubst %/package-lock.json,%/node_modules/.package-lock.j
 # The SDK's language for `make test-sdks`: typescript, go, python; empty: all of them.
 SDK             ?=
 
+# Of what speaks beside something else, lines come whole.
+WHOLE_LINES   := grep --line-buffered ''
+
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS     += --no-print-directory
 .DELETE_ON_ERROR:
+ifndef BESIDE
 .NOTPARALLEL:
+endif
 .PHONY: help serve test check test-python test-wheel test-npm test-sdks chaos bench bench-money build lock clean
 
 help: ## List these verbs
@@ -36,7 +41,9 @@ help: ## List these verbs
 serve: $(VENV)/.package ## Run the gateway on port 7410; ARGS="--port 8000" is passed on
 	@exec $(BIN)/joytoken serve $(ARGS)
 
-test: $(VENV)/.compiled check test-wheel test-sdks ## Everything that CI checks: check, the wheel, the SDKs, all tests
+# The SDKs beside the checks and the wheel: each of them leaves half of two processors idle.
+test: $(VENV)/.compiled $(VENV)/.go $(NPM_PACKAGES) ## Everything that CI checks: check, the wheel, the SDKs, all tests
+	@$(MAKE) --jobs=2 BESIDE=1 test-sdks check test-wheel
 	@echo "test: all tests, two at a time"
 	@$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 
@@ -58,7 +65,7 @@ check: $(VENV)/.dev ## Format, lint, types, the floors of the house, and the hou
 	@echo "check: lint"; $(BIN)/ruff check --quiet .
 	@echo "check: types"; $(BIN)/mypy --no-error-summary
 	@echo "check: floors"; $(BIN)/lint-imports --no-logo > $(VENV)/floors.log || { cat $(VENV)/floors.log; exit 1; }
-	@echo "check: house"; $(BIN)/pytest -q tests/house
+	@echo "check: house"; $(BIN)/pytest -q tests/house | $(WHOLE_LINES)
 
 chaos: $(VENV)/.dev ## Kill, starve and confuse the gateway, and prove its books; ARGS="--only killed" picks a scene
 	@$(BIN)/python -m tests.chaos $(ARGS)
