@@ -26,12 +26,14 @@ COMMIT = "commit"
 class Cut:
     """The connection is cut at the statement of this number of the next flush that has as many.
 
-    A flush with settlements is known by its first three statements; before the third, it may be any transaction that
-    begins alike. `answered`: only once the server has answered, so that it is the answer which is lost.
+    Not all have as many; where none comes that does, it is cut at the commit of one. A flush with settlements is known
+    by its first three statements; before the third, it may be any transaction that begins alike. `answered`: only once
+    the server has answered, so that it is the answer which is lost.
     """
 
     number: int
     answered: bool
+    shorter: int = 30  # flushes that go by without having as many
     done: threading.Event = field(default_factory=threading.Event)
     statement: str = ""
 
@@ -154,10 +156,12 @@ class Proxy:
         if not _may_be_a_flush(line.ran):
             return None
         cut = self._cut
-        if cut is not None and len(line.ran) == cut.number:
-            self._cut = None
-            cut.statement = statement
-            return cut
+        if cut is not None:
+            cut.shorter -= statement == COMMIT
+            if len(line.ran) == cut.number or cut.shorter < 0:
+                self._cut = None
+                cut.statement = statement
+                return cut
         self.flushes += statement == COMMIT
         return None
 

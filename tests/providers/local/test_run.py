@@ -41,6 +41,15 @@ def test_it_is_bounded_in_time_and_nothing_is_left(tmp_path):
     assert process.identify(int((tmp_path / "stdout").read_text())) is None
 
 
+@pytest.fixture
+def interruptible():
+    """Also where the tests run in the background of a shell, which has them ignore interruptions."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_program_too(tmp_path):
     def interrupt(printed):
         if printed:
