@@ -1,5 +1,6 @@
 """What is written is read, whatever happened to the tail."""
 
+import mmap
 import random
 import resource
 
@@ -26,13 +27,22 @@ def body(number, amount=10):
 
 def test_a_record_waits_for_no_page_of_a_new_file(tmp_path):
     journal, number = a_journal(tmp_path, size=4 << 20), 0
-    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     while journal.used_bytes < 2 << 20:
         number += 1
         journal.settle((("a",), a_record(number)), journal.hold(body(number)))
-    faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
     journal.close()
-    assert faults < 200  # of 512 pages
+    assert (faults < 200) == the_kernel_can_populate()  # of 512 pages
+
+
+def the_kernel_can_populate():
+    with mmap.mmap(-1, mmap.PAGESIZE) as page:
+        try:
+            page.madvise(23)
+        except OSError:  # older than Linux 5.14
+            return False
+        return True
 
 
 def test_every_kind_comes_back(tmp_path):

@@ -16,7 +16,7 @@ from joytoken.store.usage_months import table_of
 from joytoken.store.usage_query import UsageQuery
 from joytoken.store.usage_roll_sql import slot_sql
 from tests.store import making
-from tests.store.test_usage_summary import DAY_US, HOUR_US, WINDOWS, each_quarter, value_of
+from tests.store.test_usage_summary import DAY_US, HOUR_US, WINDOWS, each_quarter_summed, value_of
 
 NOON = making.NOON_US
 ALL = UsageQuery()
@@ -73,11 +73,7 @@ def test_times_are_the_oracles(database, data):
 
 @pytest.mark.parametrize(("zone", "midday"), WINDOWS)
 def test_each_quarter_of_an_hour_is_of_its_own_day(database, zone, midday):
-    records = each_quarter(midday)
-    making.fill(database, records)
-    usage = UsageTable(database)
-    while usage.roll():
-        pass
+    records, usage = each_quarter_summed(database, midday)
     for by in (("day",), ("model", "day")):
         rows = usage.latency(ALL, by, zone)
         assert sorted(rows, key=lambda row: row.keys) == sorted(oracle(records, by, zone), key=lambda row: row.keys)

@@ -107,10 +107,10 @@ def test_sums_are_the_oracles(database, data):
     assert totals(rows) == sums_of((), counted)
 
 
-def each_quarter(midday):
-    """A record in each quarter of an hour of four days."""
-    start = midday - 2 * DAY_US
-    return [
+def each_quarter_summed(database, midday):
+    """A record in each quarter of an hour of four days, and the table that has their sums."""
+    start, usage = midday - 2 * DAY_US, UsageTable(database)
+    records = [
         making.record(
             n,
             started_us=start + n * HOUR_US // 4,
@@ -121,15 +121,15 @@ def each_quarter(midday):
         )
         for n in range(4 * 96)
     ]
+    making.fill(database, records)
+    while usage.roll():
+        pass
+    return records, usage
 
 
 @pytest.mark.parametrize(("zone", "midday"), WINDOWS)
 def test_each_quarter_of_an_hour_is_of_its_own_day(database, zone, midday):
-    records = each_quarter(midday)
-    making.fill(database, records)
-    usage = UsageTable(database)
-    while usage.roll():
-        pass
+    records, usage = each_quarter_summed(database, midday)
     for by in (("day",), ("model", "day"), ("tag:team", "day")):
         assert ordered(usage.summary(UsageQuery(), by, zone)) == ordered(oracle(records, by, zone))
 

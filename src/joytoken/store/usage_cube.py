@@ -95,8 +95,8 @@ def pieces(conn: sa.Connection, query: UsageQuery, by: Sequence[str], zone: Zone
         if part.size in cube.tables:
             found += [Piece(select, timed, part.moves) for select in _selects(cube, query, by, part, made)]
         else:
-            select = of_records(by, rolled_within(query, upto, part.spans), dialect, part, few=True)
-            found.append(Piece(select, timed, part.moves))
+            where = rolled_within(query, upto, part.spans)
+            found.append(Piece(of_records(by, where, dialect, moved=True, few=True), timed, part.moves))
     rest = remaining(query, upto, made.covered)
     return [*found, *(Piece(of_records(by, where, dialect, few=True), timed) for where in rest)]
 
@@ -181,15 +181,14 @@ def remaining(query: UsageQuery, upto: int, covered: Sequence[Span]) -> list[lis
     """Conditions of the records that are not in the covered quarters: what came since, and what is around them."""
     since, started = usage_record.c.ingest_seq, usage_record.c.started_us
     low, high = covered[0][0] * QUARTER_US, covered[-1][1] * QUARTER_US
-    known = since + number(0) <= upto
-    same = unindexed(msgspec.structs.replace(query, since_us=None, until_us=None))
+    known = _rolled(query, upto)
     before = [started < (low if query.until_us is None else min(low, query.until_us))]
     after = [started >= (high if query.since_us is None else max(high, query.since_us))]
     if query.since_us is not None:
         before.append(started >= query.since_us)
     if query.until_us is not None:
         after.append(started < query.until_us)
-    found = [[since > upto, *unindexed(query)], [known, *same, *before], [known, *same, *after]]
+    found = [[since > upto, *unindexed(query)], [*known, *before], [*known, *after]]
     gaps = [(one[1], other[0]) for one, other in itertools.pairwise(covered)]
     return [*found, rolled_within(query, upto, gaps)] if gaps else found
 
@@ -198,34 +197,38 @@ def rolled_within(query: UsageQuery, upto: int, spans: Sequence[Span]) -> list[s
     """Conditions of the records in some quarters that are in the sums, too."""
     started = usage_record.c.started_us
     inside = [sa.and_(started >= low * QUARTER_US, started < high * QUARTER_US) for low, high in spans]
+    return [*_rolled(query, upto), sa.or_(*inside)]
+
+
+def _rolled(query: UsageQuery, upto: int) -> list[sa.ColumnElement[bool]]:
     same = unindexed(msgspec.structs.replace(query, since_us=None, until_us=None))
-    return [usage_record.c.ingest_seq + number(0) <= upto, *same, sa.or_(*inside)]
+    return [usage_record.c.ingest_seq + number(0) <= upto, *same]
 
 
 def of_records(
     by: Sequence[str],
     where: Sequence[sa.ColumnElement[bool]],
     dialect: str,
-    part: Part | None = None,
     *,
+    moved: bool = False,
     few: bool = False,
 ) -> sa.Select[Any]:
     """Sums of records by dimensions, and by quarter where times are among them.
 
-    `part`: whose they are. `few`: the conditions leave few of them, so that no index is to be read through for the sake
-    of its order.
+    `moved`: by the nearest midnight instead. `few`: the conditions leave few of them, so that no index is to be read
+    through for the sake of its order.
     """
     plain = [name for name in by if name not in TIMES]
     end: sa.ColumnElement[str] = sa.literal_column("''")
     values = [dimension(name, dialect).concat(end) if few else dimension(name, dialect) for name in plain]
     groups: list[sa.Label[Any]] = [value.label(f"d{n}") for n, value in enumerate(values)]
     if set(by) & set(TIMES):
-        groups.append(quarter_started(part))
+        groups.append(quarter_started(moved=moved))
     select = sa.select(*groups, *[record_sum(name) for name in ROLLUP_SUMS]).where(*where)
     return select.group_by(*(sa.literal_column(group.name) for group in groups)) if groups else select
 
 
-def quarter_started(part: Part | None) -> sa.Label[Any]:
-    """The quarter that a record began in; of such as are moved, the midnight."""
+def quarter_started(*, moved: bool) -> sa.Label[Any]:
+    """The quarter that a record began in; of one that is moved, the nearest midnight."""
     quarter = usage_record.c.started_us // number(QUARTER_US)
-    return (quarter if part is None else midnight(quarter, part)).label("quarter")
+    return (midnight(quarter) if moved else quarter).label("quarter")

@@ -124,7 +124,7 @@ def _selects(
             yield _of_table(query, by, part, made), part.moves
         else:
             where = rolled_within(query, upto, part.spans)
-            yield from ((select, part.moves) for select in _of_records(by, where, part))
+            yield from ((select, part.moves) for select in _of_records(by, where, moved=True))
     for where in remaining(query, upto, made.covered):
         yield from ((select, None) for select in _of_records(by, where))
 
@@ -143,13 +143,13 @@ def _of_table(query: UsageQuery, by: Sequence[str], part: Part, made: Plan) -> s
 
 
 def _of_records(
-    by: Sequence[str], where: Sequence[sa.ColumnElement[bool]], part: Part | None = None
+    by: Sequence[str], where: Sequence[sa.ColumnElement[bool]], *, moved: bool = False
 ) -> Iterator[sa.Select[Any]]:
     groups: list[sa.Label[Any]] = [
         usage_record.c[name].label(f"d{n}") for n, name in enumerate(by) if name not in TIMES
     ]
     if set(by) & set(TIMES):
-        groups.append(quarter_started(part))
+        groups.append(quarter_started(moved=moved))
     whole = (sa.func.count(), record_sum("errors"), _NOTHING)
     first = (_NOTHING, _NOTHING, sa.func.count())
     for column, sums in ((usage_record.c.total_ms, whole), (usage_record.c.first_token_ms, first)):

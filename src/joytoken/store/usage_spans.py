@@ -244,7 +244,7 @@ def group_of(bucket: sa.ColumnElement[int], part: Part, unit: int, shifts: list[
     For buckets that are moved, the midnight.
     """
     if part.moves is not None:
-        return midnight(bucket, part)
+        return midnight(bucket * number(part.size))
     at = bucket * number(part.size) + number(part.middle)
 
     def numbered(index: int) -> sa.ColumnElement[Any]:
@@ -259,14 +259,13 @@ def group_of(bucket: sa.ColumnElement[int], part: Part, unit: int, shifts: list[
 def quarter_of(bucket: sa.ColumnElement[int], part: Part) -> sa.ColumnElement[Any]:
     """A quarter of the local day or hour of a group of buckets; of such as are moved, the midnight."""
     if part.moves is not None:
-        return sa.func.min(midnight(bucket, part))
+        return sa.func.min(midnight(bucket * number(part.size)))
     return sa.func.min(bucket) * part.size + part.middle
 
 
-def midnight(bucket: sa.ColumnElement[int], part: Part) -> sa.ColumnElement[Any]:
-    """The midnight of UTC that is nearest to a bucket, as a quarter."""
-    day = (bucket * number(part.size) + number(_NOON)) // number(DAY_QUARTERS)
-    return day * number(DAY_QUARTERS)
+def midnight(quarter: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
+    """The midnight of UTC that is nearest to a quarter, as a quarter."""
+    return (quarter + number(_NOON)) // number(DAY_QUARTERS) * number(DAY_QUARTERS)
 
 
 def receivers(moves: Moves, quarter: int) -> Sequence[tuple[int, int]]:
